@@ -1,0 +1,110 @@
+//! The contract between a scanner's protocol and whoever moves the bytes.
+//!
+//! A dialogue is a state machine. It *asks* for something ([`Ask`]), the driver does it and *tells* the dialogue
+//! what came of it ([`News`]), until the dialogue is [`Step::Done`]. The driver owns the socket, the file and the
+//! clock; a dialogue owns nothing but its own state, and each step consumes that state, so a dialogue that has
+//! answered cannot be asked again.
+
+use std::borrow::Cow;
+
+use crate::verdict::{Fault, Verdict};
+
+/// How a dialogue ends.
+pub type Outcome = Result<Verdict, Fault>;
+
+/// One scan's conversation with a scanner, at some point of its course.
+pub trait Dialogue: Send {
+    /// The driver did what was asked; this is what came of it.
+    fn told(self: Box<Self>, news: News<'_>) -> Step;
+}
+
+/// What a dialogue says next.
+pub enum Step {
+    /// Do this, then tell the dialogue.
+    Ask(Ask, Box<dyn Dialogue>),
+    /// The conversation is over; the driver closes the connection.
+    Done(Outcome),
+}
+
+/// What a dialogue may ask of the driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Send these bytes; the news is [`News::Sent`] or [`News::SendFailed`].
+    Write(Cow<'static, [u8]>),
+    /// Send these bytes in one message that also carries a read-only descriptor of the file.
+    /// Answered like [`Ask::Write`].
+    PassDescriptor(Cow<'static, [u8]>),
+    /// Send a range of the file's content in this framing. Answered like [`Ask::Write`], with two additions:
+    /// bytes that arrive meanwhile are told as [`News::Received`] (answer with [`Ask::Resume`] to go on sending), and
+    /// [`News::FileEnded`] when the file is shorter than `length` says.
+    Stream {
+        /// The first byte to send.
+        offset: u64,
+        /// How many bytes to send; `None` sends up to the end of the file.
+        length: Option<u64>,
+        /// How the bytes are wrapped. No terminator is added: the dialogue writes its own.
+        framing: Framing,
+    },
+    /// Go on with the stream that was interrupted by [`News::Received`].
+    Resume,
+    /// Wait for bytes: [`News::Received`] or [`News::EndOfStream`].
+    Read,
+}
+
+/// How file content is wrapped on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// As it is.
+    Raw,
+    /// Each piece behind its length as a 32-bit big-endian number (clamd's INSTREAM).
+    LengthPrefixed,
+    /// HTTP/1.1 chunks: the length in hexadecimal, CRLF, the piece, CRLF.
+    HttpChunks,
+}
+
+/// What the driver tells a dialogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News<'a> {
+    /// All that was asked to be sent has been handed to the network.
+    Sent,
+    /// The peer stopped listening before all was sent. Its answer may still be there to read.
+    SendFailed,
+    /// The file ended after this many bytes of the range that was to be streamed.
+    FileEnded(u64),
+    /// These bytes came; never empty.
+    Received(&'a [u8]),
+    /// The peer closed its side; nothing more will come.
+    EndOfStream,
+}
+
+/// What a dialogue may know of the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Object<'a> {
+    /// The absolute path at which the scanner finds the file (for scanners that take a path).
+    pub path: &'a [u8],
+    /// Its size in bytes when the scan was asked for.
+    pub size: u64,
+}
+
+/// What a scanner wants to be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// An open descriptor, over a unix socket: no rights and no path are needed.
+    Descriptor,
+    /// The content.
+    Stream,
+    /// A path that the scanner opens by itself.
+    Path,
+}
+
+/// A configured scanner: knows its protocol and where the daemon listens.
+pub trait Scanner: Send + Sync {
+    /// The scheme in the configuration, and the name in log lines (`clamav`).
+    fn name(&self) -> &'static str;
+    /// Where to connect.
+    fn endpoint(&self) -> &crate::address::Endpoint;
+    /// What it is given.
+    fn takes(&self) -> Takes;
+    /// Begins a dialogue about one file on a fresh connection.
+    fn begin(&self, object: &Object<'_>) -> Step;
+}

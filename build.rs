@@ -1,0 +1,2 @@
+//! One job: turn samba-headers/*.h into layout tables.
+fn main() {}

@@ -1,0 +1,5 @@
+//! Everything in vscan that protects a file and knows nothing of Samba.
+#![forbid(unsafe_code)]
+
+pub mod identity;
+pub mod log;

@@ -1,0 +1,1 @@
+//! vscan: the virus scanner inside a Samba file server.

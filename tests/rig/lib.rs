@@ -1,0 +1,1 @@
+//! The rig: a private smbd, a private clamd, and clients, for claims about the whole system.
