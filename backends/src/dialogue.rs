@@ -101,8 +101,8 @@ pub enum Takes {
 pub trait Scanner: Send + Sync {
     /// The scheme in the configuration, and the name in log lines (`clamav`).
     fn name(&self) -> &'static str;
-    /// Where to connect.
-    fn endpoint(&self) -> &crate::address::Endpoint;
+    /// Where to connect; `None` for one that answers by itself.
+    fn endpoint(&self) -> Option<&crate::address::Endpoint>;
     /// What it is given.
     fn takes(&self) -> Takes;
     /// Begins a dialogue about one file on a fresh connection.
