@@ -79,22 +79,13 @@ impl Cache {
         now: Instant,
     ) {
         if let Some(entries) = self.entries.as_mut() {
-            if change_would_show(&identity, began, granularity) {
+            if identity.shows_changes_since(began, granularity) {
                 entries.put(identity.key, Entry { identity, known, stored: now });
             } else {
                 entries.pop(&identity.key);
             }
         }
     }
-}
-
-/// Whether every write after the start of the scan moves the ctime away from what it is now.
-///
-/// The kernel stamps files with a clock that ticks: a write in the same tick as an earlier change leaves the ctime as it
-/// was. Only when the tick of the last change was over before the scan began does an equal ctime mean equal content.
-fn change_would_show(identity: &Identity, began: FileTime, granularity: Duration) -> bool {
-    let tick = i128::try_from(granularity.as_nanos()).unwrap_or(i128::MAX);
-    identity.ctime.0.saturating_add(tick) < began.0
 }
 
 #[cfg(test)]

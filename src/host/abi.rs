@@ -13,11 +13,19 @@ pub struct Layout {
     pub interface: u32,
     /// The first and last minor version of Samba 4 with this interface.
     pub samba_minors: (u32, u32),
+    pub smb_filename: SmbFilename,
     pub connection_struct: Connection,
     pub vfs_handle_struct: Handle,
     pub vfs_fn_pointers: FnPointers,
     pub create_file_takes_dirfsp: bool,
     pub openat_takes_how: bool,
+}
+
+/// Of `smb_filename`.
+#[derive(Debug)]
+pub struct SmbFilename {
+    pub base_name: usize,
+    pub stream_name: usize,
 }
 
 /// Of `connection_struct`.
@@ -58,6 +66,10 @@ macro_rules! every_interface {
             Layout {
                 interface: v::VFS_INTERFACE,
                 samba_minors: (v::SAMBA_MINOR_FIRST, v::SAMBA_MINOR_LAST),
+                smb_filename: SmbFilename {
+                    base_name: offset_of!(v::smb_filename, base_name),
+                    stream_name: offset_of!(v::smb_filename, stream_name),
+                },
                 connection_struct: Connection {
                     size: size_of::<v::connection_struct>(),
                     connectpath: offset_of!(v::connection_struct, connectpath),

@@ -120,6 +120,19 @@ impl Exchange {
         }
     }
 
+    /// An exchange that is over before it began.
+    pub fn failed(file: OwnedFd, fault: Fault, timeouts: Timeouts, now: Instant) -> Self {
+        Self {
+            state: State::Done(Err(fault)),
+            dialogue: None,
+            file,
+            endpoint: Endpoint::Unix(Default::default()),
+            timeouts,
+            deadline: now,
+            last_sign_of_life: now,
+        }
+    }
+
     /// The socket to watch; `None` before there is one and after the end.
     pub fn socket(&self) -> Option<BorrowedFd<'_>> {
         match &self.state {
@@ -136,9 +149,9 @@ impl Exchange {
         matches!(self.state, State::Connecting(..))
     }
 
-    /// The file that is scanned.
-    pub fn file(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+    /// Ends the exchange, closing its connection, and gives the file back.
+    pub fn into_file(self) -> OwnedFd {
+        self.file
     }
 
     /// Goes on as far as possible without waiting.
