@@ -191,6 +191,17 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_lists_every_scanner() {
+        for scanner in SCANNERS {
+            assert!(
+                include_str!("../README.md").contains(&format!("| `{}` |", scanner.scheme)),
+                "{}",
+                scanner.scheme
+            );
+        }
+    }
+
+    #[test]
     fn every_scanner_has_recorded_dialogues_of_its_own() {
         for scanner in SCANNERS {
             let recordings = recordings(scanner.scheme);

@@ -75,12 +75,11 @@ pub fn judge_single_line(reply: &mut LineReader, judge: impl Fn(&[u8]) -> Outcom
         return Some(first);
     }
     let Some(second) = further.first() else { return Some(first) };
-    let threat = further.iter().map(|line| judge(line)).find(is_threat);
-    Some(threat.unwrap_or_else(|| {
-        first.and_then(|_| {
-            Err(Fault::Misbehaved(format!("a second answer to one request: {}", quoted(second)).into()))
-        })
-    }))
+    if let Some(threat) = further.iter().map(|line| judge(line)).find(is_threat) {
+        return Some(threat);
+    }
+    let doubled = || Fault::Misbehaved(format!("a second answer to one request: {}", quoted(second)).into());
+    Some(Err(first.err().unwrap_or_else(doubled)))
 }
 
 /// Judges a connection that ended before its line did. An alarm needs no full stop; anything else that was cut off
@@ -106,14 +105,12 @@ fn is_threat(outcome: &Outcome) -> bool {
 /// name would be the user's own command to the scanner.
 pub fn path_for_line(path: &[u8]) -> Result<&[u8], Fault> {
     if path.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
-        return Err(Fault::Caller(
-            "the file's name has a line break, which this scanner's protocol cannot carry".into(),
-        ));
+        let text = "the file's path has a line break or a NUL, which this scanner's protocol cannot carry";
+        return Err(Fault::Caller(text.into()));
     }
     if path.len() > MAX_PATH {
-        return Err(Fault::Caller(
-            format!("the file's path is {} bytes long, over {MAX_PATH}", path.len()).into(),
-        ));
+        let text = format!("the file's path is {} bytes long, over {MAX_PATH}", path.len());
+        return Err(Fault::Caller(text.into()));
     }
     if !path.starts_with(b"/") {
         return Err(Fault::Caller("the file's path is not absolute".into()));
