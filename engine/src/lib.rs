@@ -1,5 +1,8 @@
 //! Everything in vscan that protects a file and knows nothing of Samba.
 #![forbid(unsafe_code)]
 
+pub mod filetype;
 pub mod identity;
 pub mod log;
+pub mod policy;
+pub mod settings;
