@@ -1,7 +1,8 @@
 //! What is wrong with a configuration, one line each.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use crate::log::{Level, Printable};
 
@@ -48,11 +49,15 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Line { file, number } => write!(f, "{}, line {number}", file.display()),
-            Self::File(file) => write!(f, "{}", file.display()),
+            Self::Line { file, number } => write!(f, "{}, line {number}", printable(file)),
+            Self::File(file) => write!(f, "{}", printable(file)),
             Self::Host { share } => write!(f, "smb.conf, share {}", Printable(share.as_bytes())),
         }
     }
+}
+
+fn printable(path: &Path) -> Printable<'_> {
+    Printable(path.as_os_str().as_bytes())
 }
 
 /// One thing that is wrong, with what is in force instead: Displays as one line.
@@ -64,21 +69,38 @@ pub struct Complaint {
     pub origin: Origin,
     /// The offending text as written, such as `max file size = 10X`; empty when the whole file is meant.
     pub written: String,
-    /// What is wrong with it, and what is in force.
-    pub what: String,
+    /// What is wrong with it.
+    pub wrong: String,
+    /// What is in force instead, such as `max file size = 0`; empty when there is nothing to say.
+    pub in_force: String,
 }
-
-/// Longer texts are cut: a log line has an end.
-const MAX_SHOWN: usize = 200;
 
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.origin)?;
         if !self.written.is_empty() {
-            let shown: String = self.written.chars().take(MAX_SHOWN).collect();
-            let cut = if shown.len() < self.written.len() { "..." } else { "" };
-            write!(f, "{}{cut}: ", Printable(shown.as_bytes()))?;
+            write!(f, "{}: ", Shown(&self.written))?;
         }
-        f.write_str(&self.what)
+        write!(f, "{}", Shown(&self.wrong))?;
+        if !self.in_force.is_empty() {
+            write!(f, "; in force: {}", Shown(&self.in_force))?;
+        }
+        Ok(())
+    }
+}
+
+/// A text that may contain anything, fit for a line of a log.
+struct Shown<'a>(&'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST: usize = 300;
+        match self.0.char_indices().nth(LONGEST) {
+            Some((end, _)) => {
+                let start = self.0.get(..end).unwrap_or_default();
+                write!(f, "{}...", Printable(start.as_bytes()))
+            }
+            None => write!(f, "{}", Printable(self.0.as_bytes())),
+        }
     }
 }

@@ -98,31 +98,30 @@ impl Draft {
     fn apply_written(&mut self, option: &Opt, entry: &Entry) -> Option<Complaint> {
         match (option.apply)(self, &entry.value) {
             Ok(None) => None,
-            Ok(Some(remark)) => Some(complaint(entry, Severity::Notice, remark)),
+            Ok(Some(remark)) => Some(notice(entry, remark)),
             Err(wrong) => {
                 self.apply_own(option, option.on_mistake);
-                Some(mistake(option, entry, &wrong))
+                Some(mistake(option, entry, &wrong, option.on_mistake))
             }
         }
     }
 
     /// vfs_virusfilter says in two options what `scanner` says in one.
     fn join_scanner(&mut self, written: &Written) -> Option<Complaint> {
-        let socket = written.get(SOCKET_PATH.name).filter(|_| !self.socket_path.is_empty());
-        let product = match (written.contains_key(SCANNER.name), socket) {
-            (true, Some(entry)) if self.settings.scanner.contains(':') => {
-                let what = format!("has no effect, because the scanner is {}", self.settings.scanner);
-                return Some(complaint(entry, Severity::Mistake, what));
+        let named = written.contains_key(SCANNER.name);
+        let scanner = &mut self.settings.scanner;
+        if self.socket_path.is_empty() {
+            if scanner.eq_ignore_ascii_case("clamav") {
+                SCANNER.default.clone_into(scanner);
             }
-            (true, Some(_)) => self.settings.scanner.trim(),
-            (false, Some(_)) => "clamav",
-            (true, None) if self.settings.scanner.eq_ignore_ascii_case("clamav") => {
-                self.settings.scanner = SCANNER.default.to_owned();
-                return None;
-            }
-            (true | false, None) => return None,
-        };
-        self.settings.scanner = format!("{product}:{}", self.socket_path);
+            return None;
+        }
+        if named && scanner.contains(':') {
+            let entry = written.get(SOCKET_PATH.name)?;
+            return Some(mistake(&SCANNER, entry, "has no effect beside a scanner with a socket", scanner));
+        }
+        let product = if named { scanner.as_str() } else { "clamav" };
+        *scanner = format!("{product}:{}", self.socket_path);
         None
     }
 
@@ -130,7 +129,7 @@ impl Draft {
         let wrong = (host.check_scanner)(&self.settings.scanner).err()?;
         let entry = written.get(SCANNER.name).or_else(|| written.get(SOCKET_PATH.name))?;
         self.settings.scanner = SCANNER.default.to_owned();
-        Some(mistake(&SCANNER, entry, &wrong))
+        Some(mistake(&SCANNER, entry, &wrong, SCANNER.default))
     }
 
     /// Renaming a file to its own name would change nothing.
@@ -140,14 +139,15 @@ impl Draft {
         }
         RENAME_SUFFIX.default.clone_into(&mut self.settings.rename_suffix);
         let entry = written.get(RENAME_SUFFIX.name)?;
-        Some(mistake(&RENAME_SUFFIX, entry, "may not be empty when \"rename prefix\" is"))
+        let wrong = "may not be empty when \"rename prefix\" is";
+        Some(mistake(&RENAME_SUFFIX, entry, wrong, RENAME_SUFFIX.default))
     }
 
     fn check_quarantine(&self, written: &Written, share: &Share<'_>) -> Option<Complaint> {
         let entry = written.get("quarantine directory")?;
         let inside = self.settings.quarantine_directory.starts_with(share.path);
         let what = "lies inside the share, where its users can reach it; better choose a place outside";
-        inside.then(|| complaint(entry, Severity::Notice, what.to_owned()))
+        inside.then(|| notice(entry, what.to_owned()))
     }
 
     fn finish(self) -> Settings {
@@ -162,11 +162,23 @@ impl Draft {
     }
 }
 
-fn complaint(entry: &Entry, severity: Severity, what: String) -> Complaint {
-    Complaint { severity, origin: entry.origin.clone(), written: entry.line.clone(), what }
+fn notice(entry: &Entry, remark: String) -> Complaint {
+    Complaint {
+        severity: Severity::Notice,
+        origin: entry.origin.clone(),
+        written: entry.line.clone(),
+        wrong: remark,
+        in_force: String::new(),
+    }
 }
 
-fn mistake(option: &Opt, entry: &Entry, wrong: &str) -> Complaint {
-    let in_force = if option.on_mistake.is_empty() { "nothing" } else { option.on_mistake };
-    complaint(entry, Severity::Mistake, format!("{wrong}; in force: {} = {in_force}", option.name))
+fn mistake(option: &Opt, entry: &Entry, wrong: &str, value_in_force: &str) -> Complaint {
+    let value = if value_in_force.is_empty() { "nothing" } else { value_in_force };
+    Complaint {
+        severity: Severity::Mistake,
+        origin: entry.origin.clone(),
+        written: entry.line.clone(),
+        wrong: wrong.to_owned(),
+        in_force: format!("{} = {value}", option.name),
+    }
 }

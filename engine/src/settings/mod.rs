@@ -197,11 +197,12 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Whether the share must refuse every open: there is a mistake, and `on config error = deny`.
+    /// Whether the share must refuse every open: there is a mistake, and `on config error = deny`. With
+    /// `enforce = no` nothing is ever denied, not even this.
     pub fn refuses_opens(&self) -> bool {
         let mistaken = self.complaints.iter().any(|complaint| complaint.severity == Severity::Mistake);
         match self.settings.on_config_error {
-            OnConfigError::Deny => mistaken,
+            OnConfigError::Deny => mistaken && self.settings.enforce,
             OnConfigError::Defaults => false,
         }
     }
@@ -257,7 +258,8 @@ fn unreadable(path: &Path, error: &io::Error) -> Complaint {
         severity: Severity::Mistake,
         origin: Origin::File(path.to_owned()),
         written: String::new(),
-        what: format!("cannot be read: {error}; in force are the defaults and what smb.conf says"),
+        wrong: format!("cannot be read: {error}"),
+        in_force: "the defaults, and what smb.conf says".to_owned(),
     }
 }
 

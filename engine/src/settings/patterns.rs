@@ -13,8 +13,8 @@ impl FileRegexp {
             return Ok(None);
         }
         let regex = Regex::new(text).map_err(|error| explain(&error))?;
-        // What matches both of these matches any path: `.*`, `/`, or a stray `|` at the end.
-        if regex.is_match(b"/") && regex.is_match(b"/\x01/\x01") {
+        // What matches both of these, which share nothing but slashes, matches any path: `.*`, `..`, a stray `|`.
+        if regex.is_match(b"/qjxzvkwq/zxqjwvk") && regex.is_match(b"/70352/9418627") {
             return Err("matches every file, so that nothing would be scanned".to_owned());
         }
         Ok(Some(Self(regex)))
@@ -167,10 +167,12 @@ mod tests {
 
     #[test]
     fn refuses_a_regexp_that_excludes_everything() {
-        for pattern in [".*", "/", "^/", r"\.doc$|", "x*", "[^a-z]"] {
+        for pattern in [".*", "/", "^/", r"\.doc$|", "x*", "[^a-z]", "..", ".{8}", r"\w"] {
             assert!(FileRegexp::parse(pattern).unwrap_err().contains("every file"), "{pattern}");
         }
-        assert!(FileRegexp::parse("^/$").is_ok());
+        for pattern in ["^/$", "[^ -~]", "[a-z]", r"\.", "^/srv/", "[A-Z]"] {
+            assert!(FileRegexp::parse(pattern).is_ok(), "{pattern}");
+        }
     }
 
     #[test]

@@ -25,7 +25,10 @@ fn set_timeout(field: &mut std::time::Duration, text: &str) -> Applied {
 fn set_quarantine_directory(field: &mut PathBuf, text: &str) -> Applied {
     let directory = PathBuf::from(text);
     if !directory.is_absolute() {
-        return Err("must be an absolute path".to_owned());
+        return Err("must be an absolute path, without quotes".to_owned());
+    }
+    if text.contains(char::is_control) {
+        return Err("may not contain a control character".to_owned());
     }
     let volatile = ["/tmp", "/var/tmp", "/dev/shm", "/run"].iter().any(|place| directory.starts_with(place));
     *field = directory;

@@ -74,12 +74,13 @@ impl Layers {
         match line.content {
             Content::Section { closed: true, .. } => {}
             Content::Section { name, closed: false } => {
-                let what = "the closing bracket is missing; read as if it were there".to_owned();
-                self.complain(Severity::Notice, origin, format!("[{name}"), what);
+                let wrong = "the closing bracket is missing; read as if it were there".to_owned();
+                self.complain(Severity::Notice, origin, format!("[{name}"), wrong);
             }
             Content::Malformed(text) => {
-                let what = "is neither \"option = value\" nor a [section]; the line has no effect".to_owned();
-                self.complain(Severity::Mistake, origin, text, what);
+                let wrong =
+                    "is neither \"option = value\" nor a [section]; the line has no effect".to_owned();
+                self.complain(Severity::Mistake, origin, text, wrong);
             }
             Content::Option { name, value } => self.add_option(origin, &name, &value),
         }
@@ -97,8 +98,8 @@ impl Layers {
             self.complain(Severity::Ignored, origin, line, format!("has no effect here: {why}"));
         } else {
             let hint = nearest(name, table::all_names()).map(|known| format!(", did you mean \"{known}\"?"));
-            let what = format!("unknown option{}; the line has no effect", hint.unwrap_or_default());
-            self.complain(Severity::Mistake, origin, line, what);
+            let wrong = format!("unknown option{}; the line has no effect", hint.unwrap_or_default());
+            self.complain(Severity::Mistake, origin, line, wrong);
         }
     }
 
@@ -119,7 +120,7 @@ impl Layers {
         }
     }
 
-    fn complain(&mut self, severity: Severity, origin: Origin, written: String, what: String) {
-        self.complaints.push(Complaint { severity, origin, written, what });
+    fn complain(&mut self, severity: Severity, origin: Origin, written: String, wrong: String) {
+        self.complaints.push(Complaint { severity, origin, written, wrong, in_force: String::new() });
     }
 }
