@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod cache;
+pub mod filetype;
 pub mod identity;
 pub mod log;
+pub mod policy;
 pub mod privilege;
 pub mod scan;
+pub mod settings;

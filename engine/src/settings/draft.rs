@@ -1,0 +1,184 @@
+//! From texts to meaning: each option by its row of the table, then what only several options together can say.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::option::Opt;
+use super::table::{OPTIONS, RENAME_SUFFIX, SCANNER, SOCKET_PATH};
+use super::written::{Entry, Written};
+use super::{
+    CacheLimits, Complaint, Facility, Host, InfectedAction, InfectedStatus, Lifetime, MimeTypes,
+    OnConfigError, OverLimit, PathPatterns, Priority, Settings, Severity, Share, Size, Syslog,
+};
+
+/// Settings in the making, with the values that only together become one.
+pub(super) struct Draft {
+    pub(super) settings: Settings,
+    pub(super) socket_path: String,
+    pub(super) cache_entries: usize,
+    pub(super) cache_lifetime: Option<Lifetime>,
+    pub(super) syslog: bool,
+    pub(super) facility: Option<Facility>,
+    pub(super) priority: Option<Priority>,
+}
+
+/// The defaults of the table, with nothing written at all.
+pub(super) fn defaults() -> Settings {
+    let mut draft = Draft::blank();
+    for option in OPTIONS {
+        draft.apply_own(option, option.default);
+    }
+    draft.finish()
+}
+
+/// Gives every text its meaning. What has none is complained about and replaced.
+pub(super) fn settle(written: Written, share: &Share<'_>, host: &Host<'_>) -> (Settings, Vec<Complaint>) {
+    let mut draft = Draft::blank();
+    let mut complaints = Vec::new();
+    for option in OPTIONS {
+        draft.apply_own(option, option.default);
+        if let Some(entry) = written.get(option.name) {
+            complaints.extend(draft.apply_written(option, entry));
+        }
+    }
+    complaints.extend(draft.join_scanner(&written));
+    complaints.extend(draft.check_scanner(&written, host));
+    complaints.extend(draft.check_rename(&written));
+    complaints.extend(draft.check_quarantine(&written, share));
+    (draft.finish(), complaints)
+}
+
+impl Draft {
+    /// Every field is overwritten by its option's default.
+    pub(super) fn blank() -> Self {
+        Self {
+            settings: Settings {
+                scanner: String::new(),
+                scan_on_open: true,
+                scan_on_close: true,
+                max_file_size: None,
+                files_over_the_limit: OverLimit::Deny,
+                min_file_size: Size(0),
+                exclude_file_regexp: None,
+                exclude_file_types: MimeTypes::default(),
+                include_paths: PathPatterns::default(),
+                exclude_paths: PathPatterns::default(),
+                deny_access_on_error: true,
+                deny_access_on_minor_error: true,
+                enforce: true,
+                infected_status: InfectedStatus::AccessDenied,
+                infected_file_action: InfectedAction::Nothing,
+                quarantine_directory: PathBuf::new(),
+                quarantine_prefix: String::new(),
+                rename_prefix: String::new(),
+                rename_suffix: String::new(),
+                cache: None,
+                connect_timeout: Duration::from_secs(1),
+                io_timeout: Duration::from_secs(1),
+                scan_timeout: Duration::from_secs(1),
+                syslog: None,
+                verbose_file_logging: true,
+                send_warning_message: false,
+                on_config_error: OnConfigError::Deny,
+            },
+            socket_path: String::new(),
+            cache_entries: 0,
+            cache_lifetime: None,
+            syslog: true,
+            facility: None,
+            priority: None,
+        }
+    }
+
+    /// For texts from the table; the tests check that each of them can be read.
+    fn apply_own(&mut self, option: &Opt, text: &str) {
+        let _ = (option.apply)(self, text);
+    }
+
+    fn apply_written(&mut self, option: &Opt, entry: &Entry) -> Option<Complaint> {
+        match (option.apply)(self, &entry.value) {
+            Ok(None) => None,
+            Ok(Some(remark)) => Some(notice(entry, remark)),
+            Err(wrong) => {
+                self.apply_own(option, option.on_mistake);
+                Some(mistake(option, entry, &wrong, option.on_mistake))
+            }
+        }
+    }
+
+    /// vfs_virusfilter says in two options what `scanner` says in one.
+    fn join_scanner(&mut self, written: &Written) -> Option<Complaint> {
+        let named = written.contains_key(SCANNER.name);
+        let scanner = &mut self.settings.scanner;
+        if self.socket_path.is_empty() {
+            if scanner.eq_ignore_ascii_case("clamav") {
+                SCANNER.default.clone_into(scanner);
+            }
+            return None;
+        }
+        if named && scanner.contains(':') {
+            let entry = written.get(SOCKET_PATH.name)?;
+            return Some(mistake(&SCANNER, entry, "has no effect beside a scanner with a socket", scanner));
+        }
+        let product = if named { scanner.as_str() } else { "clamav" };
+        *scanner = format!("{product}:{}", self.socket_path);
+        None
+    }
+
+    fn check_scanner(&mut self, written: &Written, host: &Host<'_>) -> Option<Complaint> {
+        let wrong = (host.check_scanner)(&self.settings.scanner).err()?;
+        let entry = written.get(SCANNER.name).or_else(|| written.get(SOCKET_PATH.name))?;
+        self.settings.scanner = SCANNER.default.to_owned();
+        Some(mistake(&SCANNER, entry, &wrong, SCANNER.default))
+    }
+
+    /// Renaming a file to its own name would change nothing.
+    fn check_rename(&mut self, written: &Written) -> Option<Complaint> {
+        if !self.settings.rename_prefix.is_empty() || !self.settings.rename_suffix.is_empty() {
+            return None;
+        }
+        RENAME_SUFFIX.default.clone_into(&mut self.settings.rename_suffix);
+        let entry = written.get(RENAME_SUFFIX.name)?;
+        let wrong = "may not be empty when \"rename prefix\" is";
+        Some(mistake(&RENAME_SUFFIX, entry, wrong, RENAME_SUFFIX.default))
+    }
+
+    fn check_quarantine(&self, written: &Written, share: &Share<'_>) -> Option<Complaint> {
+        let entry = written.get("quarantine directory")?;
+        let inside = self.settings.quarantine_directory.starts_with(share.path);
+        let what = "lies inside the share, where its users can reach it; better choose a place outside";
+        inside.then(|| notice(entry, what.to_owned()))
+    }
+
+    fn finish(self) -> Settings {
+        let limits = |lifetime| CacheLimits { entries: self.cache_entries, lifetime };
+        let syslog =
+            self.facility.zip(self.priority).map(|(facility, priority)| Syslog { facility, priority });
+        Settings {
+            cache: self.cache_lifetime.map(limits).filter(|limits| limits.entries > 0),
+            syslog: syslog.filter(|_| self.syslog),
+            ..self.settings
+        }
+    }
+}
+
+fn notice(entry: &Entry, remark: String) -> Complaint {
+    Complaint {
+        severity: Severity::Notice,
+        origin: entry.origin.clone(),
+        written: entry.line.clone(),
+        wrong: remark,
+        in_force: String::new(),
+    }
+}
+
+fn mistake(option: &Opt, entry: &Entry, wrong: &str, value_in_force: &str) -> Complaint {
+    let value = if value_in_force.is_empty() { "nothing" } else { value_in_force };
+    Complaint {
+        severity: Severity::Mistake,
+        origin: entry.origin.clone(),
+        written: entry.line.clone(),
+        wrong: wrong.to_owned(),
+        in_force: format!("{} = {value}", option.name),
+    }
+}

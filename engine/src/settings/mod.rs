@@ -1,0 +1,272 @@
+//! What the administrator wants: read in layers, complained about line by line, and kept so that it cannot hold nonsense.
+//!
+//! Built-in defaults, then the configuration file, then smb.conf ([`load`]). The texts are collected first
+//! (`written`) and given their meaning afterwards, each by its row of [`OPTIONS`]: the one place for the names,
+//! defaults and help of all options. Whatever is wrong costs a [`Complaint`] and leaves that option at its protective
+//! value; it never costs the share.
+
+mod complaint;
+mod draft;
+mod example;
+mod foreign;
+mod ini;
+mod option;
+mod patterns;
+mod syslog;
+mod table;
+mod value;
+mod written;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use complaint::{Complaint, Origin, Severity};
+pub use example::example;
+pub use option::{Alias, Kind, Opt};
+pub use patterns::{FileRegexp, MimeTypes, PathPatterns};
+pub use syslog::{Facility, Priority, Syslog};
+pub use table::OPTIONS;
+pub use value::{Lifetime, Size};
+
+/// Read when smb.conf names no other file; it need not exist.
+pub const DEFAULT_FILE: &str = "/etc/samba/vscan.conf";
+
+/// Everything that was configured for one share, ready to use.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The scanner, as `vscan_backends` reads it.
+    pub scanner: String,
+    /// Scan before a file is opened.
+    pub scan_on_open: bool,
+    /// Scan after a changed file is closed.
+    pub scan_on_close: bool,
+    /// Larger files are not scanned; None: no limit.
+    pub max_file_size: Option<Size>,
+    /// What happens to those larger files.
+    pub files_over_the_limit: OverLimit,
+    /// Smaller files are not scanned.
+    pub min_file_size: Size,
+    /// Files that are not scanned, by path.
+    pub exclude_file_regexp: Option<FileRegexp>,
+    /// Files that are not scanned, by content type.
+    pub exclude_file_types: MimeTypes,
+    /// If there are any, only files below these are scanned.
+    pub include_paths: PathPatterns,
+    /// Files below these are not scanned; wins over `include_paths`.
+    pub exclude_paths: PathPatterns,
+    /// Deny access when there is no verdict because the scanner failed.
+    pub deny_access_on_error: bool,
+    /// Deny access when the scanner works but cannot judge this file.
+    pub deny_access_on_minor_error: bool,
+    /// False: only log what would be done.
+    pub enforce: bool,
+    /// What a client is told about an infected file.
+    pub infected_status: InfectedStatus,
+    /// What is done with an infected file.
+    pub infected_file_action: InfectedAction,
+    /// Where infected files go; absolute.
+    pub quarantine_directory: PathBuf,
+    /// How names in quarantine begin.
+    pub quarantine_prefix: String,
+    /// What a renamed infected file gets in front of its name; never empty together with the suffix.
+    pub rename_prefix: String,
+    /// What a renamed infected file gets behind its name.
+    pub rename_suffix: String,
+    /// None: results are not cached.
+    pub cache: Option<CacheLimits>,
+    /// To reach the scanner. No timeout is zero or longer than a day.
+    pub connect_timeout: Duration,
+    /// For each step of the conversation with the scanner.
+    pub io_timeout: Duration,
+    /// For the whole scan of one file.
+    pub scan_timeout: Duration,
+    /// None: nothing goes to syslog.
+    pub syslog: Option<Syslog>,
+    /// Log each decision, not only what went wrong.
+    pub verbose_file_logging: bool,
+    /// Tell the client's user about an infected file.
+    pub send_warning_message: bool,
+    /// What a mistake in the configuration means for the share.
+    pub on_config_error: OnConfigError,
+}
+
+impl Default for Settings {
+    /// The defaults of [`OPTIONS`].
+    fn default() -> Self {
+        draft::defaults()
+    }
+}
+
+/// How large and how old the cache of results may get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheLimits {
+    /// At most so many results; not zero.
+    pub entries: usize,
+    /// The age at which a result is dropped.
+    pub lifetime: Lifetime,
+}
+
+/// `files over the limit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverLimit {
+    /// They may be opened without a scan.
+    Allow,
+    /// They may not be opened.
+    Deny,
+}
+
+/// `infected status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InfectedStatus {
+    /// "The file contains a virus": Windows shows it to the user.
+    VirusInfected,
+    /// The ordinary "access denied".
+    AccessDenied,
+}
+
+/// `infected file action`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InfectedAction {
+    /// Move it to the quarantine directory.
+    Quarantine,
+    /// Delete it.
+    Delete,
+    /// Rename it where it is.
+    Rename,
+    /// Leave it alone.
+    Nothing,
+}
+
+/// `on config error`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnConfigError {
+    /// Go on; what was wrong is at its default.
+    Defaults,
+    /// Refuse opens until the configuration is mended.
+    Deny,
+}
+
+/// The share that is being connected to.
+#[derive(Clone, Copy, Debug)]
+pub struct Share<'a> {
+    /// Its name: that of the section that overrides the common ones.
+    pub name: &'a str,
+    /// Its root directory.
+    pub path: &'a Path,
+}
+
+/// The file to read.
+#[derive(Clone, Copy, Debug)]
+pub enum ConfigFile<'a> {
+    /// Named in smb.conf (`vscan:config-file`): it has to be there.
+    Named(&'a Path),
+    /// [`DEFAULT_FILE`], which may be absent.
+    Default,
+}
+
+/// The text of a configuration file.
+#[derive(Clone, Copy, Debug)]
+pub struct FileText<'a> {
+    /// Where it came from, for complaints.
+    pub path: &'a Path,
+    /// Its content.
+    pub text: &'a str,
+}
+
+/// What the host adds: the options in smb.conf, and the judgement of scanner specifications.
+#[derive(Clone, Copy)]
+pub struct Host<'a> {
+    /// The value of `vscan:<name>`, asked for each option by its name and by its older names.
+    pub option: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether a `scanner` specification makes sense; the error says why not.
+    pub check_scanner: &'a dyn Fn(&str) -> Result<(), String>,
+}
+
+/// Settings, and what was wrong on the way to them.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Loaded {
+    /// Ready to use, whatever was wrong.
+    pub settings: Settings,
+    /// One line each, for the log.
+    pub complaints: Vec<Complaint>,
+}
+
+impl Loaded {
+    /// Whether the share must refuse every open: there is a mistake, and `on config error = deny`. With
+    /// `enforce = no` nothing is ever denied, not even this.
+    pub fn refuses_opens(&self) -> bool {
+        let mistaken = self.complaints.iter().any(|complaint| complaint.severity == Severity::Mistake);
+        match self.settings.on_config_error {
+            OnConfigError::Deny => mistaken && self.settings.enforce,
+            OnConfigError::Defaults => false,
+        }
+    }
+}
+
+/// Reads all layers for one share.
+pub fn load(share: &Share<'_>, file: ConfigFile<'_>, host: &Host<'_>) -> Loaded {
+    let (path, required) = match file {
+        ConfigFile::Named(path) => (path, true),
+        ConfigFile::Default => (Path::new(DEFAULT_FILE), false),
+    };
+    match read(path) {
+        Ok(text) => load_text(share, Some(FileText { path, text: &text }), host),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !required => load_text(share, None, host),
+        Err(error) => {
+            let mut loaded = load_text(share, None, host);
+            loaded.complaints.insert(0, unreadable(path, &error));
+            loaded
+        }
+    }
+}
+
+/// The same for a file that has already been read, or for none.
+pub fn load_text(share: &Share<'_>, file: Option<FileText<'_>>, host: &Host<'_>) -> Loaded {
+    let (written, mut complaints) = written::collect(share, file, host);
+    let (settings, more) = draft::settle(written, share, host);
+    complaints.extend(more);
+    Loaded { settings, complaints }
+}
+
+/// A configuration file is a few kilobytes; this keeps a slip such as `/dev/zero` from filling the memory.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+fn read(path: &Path) -> io::Result<String> {
+    // Asked before opening: the open of a pipe would wait for somebody to write into it.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::other("it is larger than 1M"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        io::Error::other(format!("line {line} is not UTF-8: save the file in that encoding"))
+    })
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Complaint {
+    Complaint {
+        severity: Severity::Mistake,
+        origin: Origin::File(path.to_owned()),
+        written: String::new(),
+        wrong: format!("cannot be read: {error}"),
+        in_force: "the defaults, and what smb.conf says".to_owned(),
+    }
+}
+
+/// The candidate that a misspelt word was probably meant to be.
+fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const ALIKE: f64 = 0.6;
+    let word = word.to_lowercase();
+    let rated = candidates.map(|name| (strsim::normalized_damerau_levenshtein(&word, name), name));
+    rated.filter(|(rate, _)| *rate >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+}
