@@ -35,7 +35,8 @@ pub fn open_again(descriptor: impl AsFd) -> Option<OwnedFd> {
 
 fn reopen(descriptor: impl AsFd) -> Option<OwnedFd> {
     let name = proc_name(descriptor);
-    openat(CWD, name, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK, Mode::empty()).ok()
+    openat(CWD, name, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK, Mode::empty())
+        .ok()
 }
 
 /// The kernel's name for an open file.

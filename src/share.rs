@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::os::fd::AsFd;
 
 use rustix::fs::{CWD, readlinkat};
-use vscan_engine::identity::{FileKey, Identity};
+use vscan_engine::identity::{FileKey, FileTime, Identity, granularity};
 use vscan_engine::log::Log;
-use vscan_engine::protection::{Context, Denial, Place, Protection};
+use vscan_engine::policy::Status;
+use vscan_engine::protection::{Context, Place, Protection};
 
 use crate::host::NtStatus;
 use crate::private_file::proc_name;
@@ -97,11 +98,17 @@ impl Share {
         self.protection.settings().scan_on_close
     }
 
+    /// Whether a file is denied when nobody can say what is in it.
+    pub fn denies_on_error(&self) -> bool {
+        let settings = self.protection.settings();
+        settings.deny_access_on_error && settings.enforce
+    }
+
     /// The absolute path of a name below the share's root.
     pub fn path_of(&self, name: &[u8]) -> Vec<u8> {
         match name {
             b"" | b"." => self.path.clone(),
-            name => [&self.path, b"/", name].concat(),
+            name => [self.path.as_slice(), b"/", name].concat(),
         }
     }
 
@@ -152,10 +159,10 @@ impl Share {
 }
 
 /// What a client gets for a denied open.
-pub fn nt_status(denial: Denial) -> NtStatus {
-    match denial {
-        Denial::VirusInfected => NtStatus::VIRUS_INFECTED,
-        Denial::AccessDenied { .. } => NtStatus::ACCESS_DENIED,
+pub fn nt_status(status: Status) -> NtStatus {
+    match status {
+        Status::Infected => NtStatus::VIRUS_INFECTED,
+        Status::AccessDenied => NtStatus::ACCESS_DENIED,
     }
 }
 
@@ -163,12 +170,14 @@ pub fn nt_status(denial: Denial) -> NtStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Writer {
     at_open: Identity,
+    /// Whether any later change makes the file differ from `at_open`.
+    changes_show: bool,
 }
 
 impl Writer {
-    /// A file in the state in which it was opened.
-    pub fn new(at_open: Identity) -> Self {
-        Self { at_open }
+    /// Remembers a file in the state in which it has just been opened.
+    pub fn new(file: impl AsFd, at_open: Identity) -> Self {
+        Self { at_open, changes_show: at_open.shows_changes_since(FileTime::now(), granularity(file)) }
     }
 
     /// Which file it is.
@@ -176,9 +185,9 @@ impl Writer {
         self.at_open.key
     }
 
-    /// Whether the file has changed since.
+    /// Whether the file may have changed since.
     pub fn has_changed(&self, now: &Identity) -> bool {
-        self.at_open != *now
+        !self.changes_show || self.at_open != *now
     }
 }
 

@@ -7,5 +7,7 @@ pub mod identity;
 pub mod log;
 pub mod policy;
 pub mod privilege;
+pub mod protection;
+mod report;
 pub mod scan;
 pub mod settings;

@@ -13,13 +13,13 @@ use vscan_backends::verdict::{Fault, MinorError, MinorErrorKind, ThreatName, Ver
 
 use crate::cache::{Cache, Known};
 use crate::identity::{FileTime, Identity, granularity};
-use crate::log::{Level, Log};
-use crate::policy::{self, Decision, Facts, Plan};
+use crate::log::Log;
+use crate::policy::{self, Access, Facts, Plan, Status};
 use crate::privilege::Privilege;
-use crate::report;
+use crate::report::{self, Finding};
 use crate::scan::exchange::Exchange;
 use crate::scan::{Timeouts, blocking};
-use crate::settings::{Lifetime, Settings};
+use crate::settings::{InfectedAction, Lifetime, Settings};
 
 /// A file that changes during a scan is scanned again, this often in all.
 const MAX_SCANS: u32 = 3;
@@ -87,11 +87,16 @@ pub enum Judgement {
     Denied(Denial),
 }
 
+impl Judgement {
+    /// Denied without anything having been found.
+    const DENIED_UNKNOWN: Self = Self::Denied(Denial { status: Status::AccessDenied, infected: false });
+}
+
 /// How a denied request is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denial {
     /// The status for the client.
-    pub status: policy::Status,
+    pub status: Status,
     /// Whether something was found, rather than not found out.
     pub infected: bool,
 }
@@ -130,7 +135,7 @@ impl Protection {
                 limits.entries,
                 match limits.lifetime {
                     Lifetime::Unlimited => None,
-                    Lifetime::Limited(lifetime) => Some(lifetime),
+                    Lifetime::For(lifetime) => Some(lifetime),
                 },
             ),
         };
@@ -156,19 +161,19 @@ impl Protection {
     ) -> Considered {
         if self.refuses_all {
             report::config_error(self.log(), place);
-            return Considered::Judged(Judgement::Denied(Denial {
-                status: policy::Status::AccessDenied,
-                infected: false,
-            }));
+            return Considered::Judged(Judgement::DENIED_UNKNOWN);
         }
         let facts =
             Facts { path: place.path, path_in_share: place.path_in_share, size: identity.size, file_type };
         match policy::before(&facts, &self.settings) {
             Plan::Skip(reason) => {
-                report::decision(self.log(), place, &reason);
+                report::not_scanned(self.log(), place, &reason);
                 Considered::Judged(Judgement::Allowed(*identity))
             }
-            Plan::Refuse(reason) => Considered::Judged(self.refuse(place, identity, &reason)),
+            Plan::Refuse(reason) => {
+                report::refused(self.log(), place, &reason);
+                Considered::Judged(Judgement::DENIED_UNKNOWN)
+            }
             Plan::Scan => match self.cache.borrow_mut().lookup(identity, Instant::now()) {
                 Some(Known::Clean) => {
                     report::decision(self.log(), place, &"clean, as scanned earlier");
@@ -181,7 +186,13 @@ impl Protection {
     }
 
     /// Scans a file and waits for the end. `file` is a private descriptor opened for reading.
-    pub fn scan(&self, file: OwnedFd, place: &Place<'_>, occasion: Occasion, context: &Context<'_>) -> Judgement {
+    pub fn scan(
+        &self,
+        file: OwnedFd,
+        place: &Place<'_>,
+        occasion: Occasion,
+        context: &Context<'_>,
+    ) -> Judgement {
         let mut scan = self.begin(file, place);
         loop {
             let outcome = blocking::run(&mut scan.exchange, &*self.privilege);
@@ -198,26 +209,22 @@ impl Protection {
     }
 
     fn attempt(&self, file: OwnedFd, path: Vec<u8>, attempt: u32) -> Scan {
-        // Taken before the scan: a change during it makes the difference at the end.
+        // Both before the scan: whatever happens to the file from here on makes a difference at the end.
         let began = FileTime::now();
         let identity = identity_of(file.as_fd());
-        let object = Object { path: &path, size: identity.map_or(0, |i| i.size) };
         let started = Instant::now();
         let timeouts = Timeouts {
             connect: self.settings.connect_timeout,
             io: self.settings.io_timeout,
             scan: self.settings.scan_timeout,
         };
-        let exchange = match identity {
-            Some(identity) if self.finds_by_path(&path, &identity) => {
-                Exchange::new(&*self.scanner, file, &object, timeouts, started)
-            }
-            _ => Exchange::failed(
-                file,
-                Fault::Caller("the scanner would find another file at its path than the one opened".into()),
-            ),
+        let exchange = if self.finds_by_path(&path, &identity) {
+            let object = Object { path: &path, size: identity.size };
+            Exchange::new(&*self.scanner, file, &object, timeouts, started)
+        } else {
+            let why = "its path leads to another file than the one that was opened";
+            Exchange::failed(file, Fault::Caller(why.into()), timeouts, started)
         };
-        let identity = identity.unwrap_or(Identity::NONE);
         Scan { exchange, identity, began, started, attempt, path }
     }
 
@@ -242,7 +249,7 @@ impl Protection {
         let Scan { exchange, identity, began, started, attempt, path } = scan;
         let file = exchange.into_file();
         let changed = outcome.is_ok()
-            && (identity_of(file.as_fd()) != Some(identity) || !self.finds_by_path(&path, &identity));
+            && (identity_of(file.as_fd()) != identity || !self.finds_by_path(&path, &identity));
         if changed && attempt < MAX_SCANS {
             return Finished::Again(Box::new(self.attempt(file, path, attempt + 1)));
         }
@@ -252,7 +259,7 @@ impl Protection {
             let tick = granularity(file.as_fd());
             self.cache.borrow_mut().store(identity, known, began, tick, Instant::now());
         }
-        Finished::Judged(self.conclude(&outcome, file.as_fd(), &identity, place, occasion, context))
+        Finished::Judged(self.conclude(&outcome, Some(file.as_fd()), &identity, place, occasion, context))
     }
 
     /// Answers for a file that is known to be infected, and tries once more what is to be done with it.
@@ -264,9 +271,9 @@ impl Protection {
         occasion: Occasion,
         context: &Context<'_>,
     ) -> Judgement {
-        let identity = identity_of(file.as_fd()).unwrap_or(Identity::NONE);
         let outcome = Ok(Verdict::Infected(threat.clone()));
-        self.conclude(&outcome, file.as_fd(), &identity, place, occasion, context)
+        let identity = identity_of(file.as_fd());
+        self.conclude(&outcome, Some(file.as_fd()), &identity, place, occasion, context)
     }
 
     /// Answers for a file that smbd has open and vscan cannot read.
@@ -277,20 +284,66 @@ impl Protection {
         occasion: Occasion,
         context: &Context<'_>,
     ) -> Judgement {
-        let fault = Fault::Caller("vscan cannot open it for reading".into());
-        let outcome = Err(fault);
-        let decision = policy::after(&outcome, &self.settings);
-        report::judged(self.log(), place, occasion, context, self.scanner.name(), &outcome, &decision, None);
-        judgement(&decision, identity)
+        let outcome = Err(Fault::Caller("vscan cannot open it for reading".into()));
+        self.conclude(&outcome, None, identity, place, occasion, context)
     }
 
-    fn refuse(&self, place: &Place<'_>, identity: &Identity, reason: &policy::Reason) -> Judgement {
-        let enforced = self.settings.enforce;
-        report::refused(self.log(), place, reason, enforced);
-        if enforced {
-            Judgement::Denied(Denial { status: policy::Status::AccessDenied, infected: false })
-        } else {
-            Judgement::Allowed(*identity)
+    /// What follows from an outcome: the action, the line in the log, the answer.
+    fn conclude(
+        &self,
+        outcome: &Outcome,
+        file: Option<BorrowedFd<'_>>,
+        identity: &Identity,
+        place: &Place<'_>,
+        occasion: Occasion,
+        context: &Context<'_>,
+    ) -> Judgement {
+        let decision = policy::after(outcome, &self.settings);
+        let action = match (decision.action, outcome, file) {
+            (InfectedAction::Nothing, ..) => None,
+            (action, Ok(Verdict::Infected(threat)), Some(file)) => {
+                Some(self.act(action, threat, file, identity, context))
+            }
+            (_, Ok(_) | Err(_), _) => None,
+        };
+        let scanner = self.scanner.name();
+        Finding { place, occasion, context, scanner, outcome, decision: &decision, action }
+            .report(self.log());
+        match decision.access {
+            Access::Allow | Access::AllowUnenforced(_) => Judgement::Allowed(*identity),
+            Access::Deny(status) => {
+                let infected = matches!(outcome, Ok(Verdict::Infected(_)));
+                Judgement::Denied(Denial { status, infected })
+            }
         }
+    }
+
+    /// Does to the file what the settings say; what came of it, for the log.
+    fn act(
+        &self,
+        action: InfectedAction,
+        threat: &ThreatName,
+        file: BorrowedFd<'_>,
+        identity: &Identity,
+        context: &Context<'_>,
+    ) -> String {
+        let _ = (action, threat, file, identity, context);
+        String::new()
+    }
+}
+
+/// The state of an open file. A file that the kernel cannot look at (a network filesystem gone) equals no other.
+fn identity_of(file: BorrowedFd<'_>) -> Identity {
+    fstat(file).map_or_else(|_| Identity::default(), |stat| Identity::of(&stat))
+}
+
+/// The outcome for a file that did not hold still: a threat that was seen is a threat, but nothing else is certain.
+fn unsteady(outcome: Outcome) -> Outcome {
+    match outcome {
+        Ok(Verdict::Clean | Verdict::MinorError(_)) => Ok(Verdict::MinorError(MinorError::new(
+            MinorErrorKind::NotScannable,
+            format!("it changed during each of {MAX_SCANS} scans").as_bytes(),
+        ))),
+        found @ (Ok(Verdict::Infected(_)) | Err(_)) => found,
     }
 }

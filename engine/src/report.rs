@@ -7,7 +7,7 @@ use vscan_backends::dialogue::Outcome;
 use vscan_backends::verdict::Verdict;
 
 use crate::log::{Level, Log, Printable};
-use crate::policy::{Access, Decision};
+use crate::policy::{Access, Decision, Reason};
 use crate::protection::{Context, Occasion, Place};
 
 /// A decision that was made without a scan.
@@ -18,13 +18,7 @@ pub(crate) fn decision(log: &dyn Log, place: &Place<'_>, why: &dyn Display) {
 }
 
 /// A scan that came to its end.
-pub(crate) fn scanned(
-    log: &dyn Log,
-    place: &Place<'_>,
-    scanner: &str,
-    outcome: &Outcome,
-    took: Duration,
-) {
+pub(crate) fn scanned(log: &dyn Log, place: &Place<'_>, scanner: &str, outcome: &Outcome, took: Duration) {
     if log.wants(Level::Decision) {
         let took = took.as_secs_f64() * 1000.0;
         let says = match outcome {
@@ -33,7 +27,10 @@ pub(crate) fn scanned(
             Ok(Verdict::MinorError(error)) => format!("not scannable: {}", error.text),
             Err(fault) => format!("no verdict: {fault}"),
         };
-        log.line(Level::Decision, &format!("{}: {says} (scanned by {scanner} in {took:.1} ms)", quoted(place)));
+        log.line(
+            Level::Decision,
+            &format!("{}: {says} (scanned by {scanner} in {took:.1} ms)", quoted(place)),
+        );
     }
 }
 
@@ -55,7 +52,9 @@ impl Finding<'_> {
         let (level, what) = match self.outcome {
             Ok(Verdict::Clean) => return,
             Ok(Verdict::Infected(threat)) => (Level::Alert, format!("is infected with {threat}")),
-            Ok(Verdict::MinorError(error)) => (Level::Error, format!("could not be scanned ({})", error.text)),
+            Ok(Verdict::MinorError(error)) => {
+                (Level::Error, format!("could not be scanned ({})", error.text))
+            }
             Err(fault) => (Level::Error, format!("could not be scanned ({fault})")),
         };
         let mut line = format!("{} {what}: {}", quoted(self.place), self.consequence());
@@ -75,19 +74,37 @@ impl Finding<'_> {
 
     fn consequence(&self) -> &'static str {
         match (self.decision.access, self.occasion) {
-            (Access::Denied(_), _) => "access denied",
-            (Access::AllowedNotEnforced, _) => "would be denied, but allowed because of \"enforce = no\"",
-            (Access::Allowed, Occasion::Open) => "allowed by the settings",
-            (Access::Allowed, Occasion::Close) => "kept by the settings",
+            (Access::Deny(_), Occasion::Open) => "access denied",
+            // There is no access to deny: the content is there already, and the next open is what counts.
+            (Access::Deny(_), Occasion::Close) => "access denied from now on",
+            (Access::AllowUnenforced(_), _) => "would be denied, but allowed because of \"enforce = no\"",
+            (Access::Allow, Occasion::Open) => "allowed by the settings",
+            (Access::Allow, Occasion::Close) => "kept by the settings",
         }
     }
 }
 
+/// A file that the rules leave alone.
+pub(crate) fn not_scanned(log: &dyn Log, place: &Place<'_>, reason: &Reason) {
+    // What `enforce = no` lets pass has to be seen in a trial, the rest only by those who ask for it.
+    let level = match reason {
+        Reason::OverMaxSize { unenforced: true, .. } => Level::Error,
+        Reason::OverMaxSize { unenforced: false, .. }
+        | Reason::Empty
+        | Reason::UnderMinSize { .. }
+        | Reason::ExcludedByRegexp
+        | Reason::ExcludedPath(_)
+        | Reason::NotIncluded
+        | Reason::ExcludedType(_) => Level::Decision,
+    };
+    if log.wants(level) {
+        log.line(level, &format!("{}: not scanned: {reason}", quoted(place)));
+    }
+}
+
 /// A file that the rules refuse without a scan.
-pub(crate) fn refused(log: &dyn Log, place: &Place<'_>, why: &dyn Display, enforced: bool) {
-    let consequence =
-        if enforced { "access denied" } else { "would be denied, but allowed because of \"enforce = no\"" };
-    log.line(Level::Error, &format!("{}: {why}: {consequence}", quoted(place)));
+pub(crate) fn refused(log: &dyn Log, place: &Place<'_>, reason: &Reason) {
+    log.line(Level::Error, &format!("{}: not scanned: {reason}: access denied", quoted(place)));
 }
 
 /// A file of a share that is closed because of its configuration.

@@ -1,13 +1,12 @@
 //! close: the content that a client has written is complete.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::fs::fstat;
-use vscan_engine::filetype;
+use vscan_engine::filetype::mime_type;
 use vscan_engine::identity::Identity;
 use vscan_engine::protection::{Considered, Judgement, Occasion};
 
-use crate::host::root::Root;
 use crate::host::views::HostFd;
 use crate::private_file;
 use crate::share::{Share, Writer};
@@ -28,7 +27,9 @@ pub fn before(share: &Share, descriptor: HostFd<'_>, writer: &Writer) -> Option<
         Some(file) => Some(CloseScan { file, opened_as: *writer }),
         None => {
             let path = share.path_of_descriptor(descriptor.as_fd());
-            share.protection().cannot_read(&share.place(&path), Occasion::Close, &share.context());
+            // Nothing more to do: an open will need a verdict, and does not find one.
+            let (place, context) = (share.place(&path), share.context());
+            let _ = share.protection().cannot_read(&place, &Identity::of(&stat), Occasion::Close, &context);
             None
         }
     }
@@ -44,16 +45,16 @@ pub fn after(share: &Share, scan: CloseScan) -> bool {
     }
     let path = share.path_of_descriptor(&scan.file);
     let place = share.place(&path);
-    let file_type = || filetype::of(&scan.file);
+    let file_type = || mime_type(scan.file.as_fd());
     let judgement = match share.protection().consider(&place, &identity, &file_type) {
         Considered::Judged(judgement) => judgement,
         Considered::KnownInfected(threat) => {
             share.protection().act_on_known(&threat, &scan.file, &place, Occasion::Close, &share.context())
         }
-        Considered::Unknown => share.protection().scan(scan.file, &place, Occasion::Close, &share.context(), &Root),
+        Considered::Unknown => share.protection().scan(scan.file, &place, Occasion::Close, &share.context()),
     };
     match judgement {
         Judgement::Allowed(_) => false,
-        Judgement::Denied(denial) => denial.is_find(),
+        Judgement::Denied(denial) => denial.infected,
     }
 }

@@ -3,14 +3,14 @@
 //! The name is looked up here and again by smbd when it opens the file, so nothing is decided here that `openat`
 //! does not check once more on the descriptor: it finds what was [granted](crate::share::Grant) here, for which file.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd as _;
 
 use rustix::fs::{AtFlags, CWD, FileType, statat};
+use vscan_engine::filetype::mime_type;
 use vscan_engine::identity::Identity;
 use vscan_engine::protection::{Considered, Judgement, Occasion};
 
 use crate::host::NtStatus;
-use crate::host::root::Root;
 use crate::host::views::OpenRequest;
 use crate::private_file;
 use crate::share::{Grant, OpenFile, Share, nt_status};
@@ -57,23 +57,25 @@ pub fn before(share: &Share, request: &OpenRequest<'_>) -> Before {
 
 /// What happens when [`before`] has panicked.
 pub fn after_panic(share: &Share) -> Before {
-    if share.protection().settings().denies_on_error() { Before::Refuse(NtStatus::ACCESS_DENIED) } else { Before::GoOn }
+    if share.denies_on_error() { Before::Refuse(NtStatus::ACCESS_DENIED) } else { Before::GoOn }
 }
 
 fn judge(share: &Share, path: &[u8], identity: Identity) -> Before {
     let place = share.place(path);
     let open = || private_file::open_by_name(share, path, &identity);
-    let file_type = || open().and_then(|file| vscan_engine::filetype::of(&file));
+    let file_type = || open().and_then(|file| mime_type(file.as_fd()));
     let considered = share.protection().consider(&place, &identity, &file_type);
     let judgement = match considered {
         Considered::Judged(judgement) => judgement,
         // To act on the file, or to scan it, takes a descriptor; without one openat decides.
         Considered::KnownInfected(threat) => match open() {
-            Some(file) => share.protection().act_on_known(&threat, &file, &place, Occasion::Open, &share.context()),
+            Some(file) => {
+                share.protection().act_on_known(&threat, &file, &place, Occasion::Open, &share.context())
+            }
             None => return Before::GoOn,
         },
         Considered::Unknown => match open() {
-            Some(file) => scan(share, &place, file),
+            Some(file) => share.protection().scan(file, &place, Occasion::Open, &share.context()),
             None => return Before::GoOn,
         },
     };
@@ -82,10 +84,6 @@ fn judge(share: &Share, path: &[u8], identity: Identity) -> Before {
             share.grant(OpenFile { key: allowed.key, grant: Grant::Exactly(allowed) });
             Before::GoOn
         }
-        Judgement::Denied(denial) => Before::Refuse(nt_status(denial)),
+        Judgement::Denied(denial) => Before::Refuse(nt_status(denial.status)),
     }
-}
-
-fn scan(share: &Share, place: &vscan_engine::protection::Place, file: OwnedFd) -> Judgement {
-    share.protection().scan(file, place, Occasion::Open, &share.context(), &Root)
 }

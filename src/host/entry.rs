@@ -11,28 +11,34 @@ use vscan_engine::log::Level;
 use super::abi::{self, Layout};
 use super::guard::{errno, guarded, log_panics, set_access_denied, set_errno};
 use super::params::{self, Params};
-use super::samba::{self, CreateFile, NtStatus, files_struct, smb_filename, smb_request, vfs_handle_struct, vfs_open_how};
+use super::samba::{
+    self, CreateFile, NtStatus, files_struct, smb_filename, smb_request, vfs_handle_struct, vfs_open_how,
+};
 use super::views::{HostFd, OpenRequest, string_at};
 use super::{log, next, state};
 use crate::hooks;
 use crate::hooks::create_file::Before;
 use crate::hooks::openat::Descriptor;
+use crate::share::Connected;
 
 /// Called by smbd once it has loaded vscan.so.
 #[unsafe(no_mangle)]
 pub extern "C" fn samba_init_module(_ctx: *mut c_void) -> NtStatus {
-    guarded(|| NtStatus::NOT_SUPPORTED, || {
-        log_panics();
-        log::register_class();
-        let version = params::samba_version();
-        match abi::choose(&version) {
-            Some(layout) => register(layout),
-            None => {
-                log::line(Level::Error, &unknown_version(&version));
-                NtStatus::NOT_SUPPORTED
+    guarded(
+        || NtStatus::NOT_SUPPORTED,
+        || {
+            log_panics();
+            log::register_class();
+            let version = params::samba_version();
+            match abi::choose(&version) {
+                Some(layout) => register(layout),
+                None => {
+                    log::line(Level::Error, &unknown_version(&version));
+                    NtStatus::NOT_SUPPORTED
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 fn unknown_version(version: &str) -> String {
@@ -92,21 +98,24 @@ unsafe extern "C" fn connect(
     if result < 0 {
         return result;
     }
-    let attached = guarded(|| false, || {
-        // SAFETY: smbd passes NUL-terminated strings; the layout has been checked; connectpath is set before connect.
-        unsafe {
-            let conn = conn_of(handle, layout);
-            let share = hooks::connect::connect(&hooks::connect::Connect {
-                share: &CStr::from_ptr(service).to_string_lossy(),
-                user: &CStr::from_ptr(user).to_string_lossy(),
-                path: string_at(conn.cast(), layout.connection_struct.connectpath).map_or(b"/", CStr::to_bytes),
-                client: &params::client_address(),
-                params: Params::of_share(CStr::from_ptr(service)),
-            });
-            state::attach(handle, layout, share);
-        }
-        true
-    });
+    let attached = guarded(
+        || false,
+        || {
+            // SAFETY: smbd passes NUL-terminated strings; the layout has been checked; connectpath is set before connect.
+            unsafe {
+                let conn = conn_of(handle, layout);
+                let connected = Connected {
+                    share: &CStr::from_ptr(service).to_string_lossy(),
+                    user: &CStr::from_ptr(user).to_string_lossy(),
+                    path: string_at(conn.cast(), layout.connection_struct.connectpath)
+                        .map_or(b"/", CStr::to_bytes),
+                    client: &params::client_address(),
+                };
+                let share = hooks::connect::connect(&connected, Params::of_share(CStr::from_ptr(service)));
+                share.map(|share| state::attach(handle, layout, share)).is_some()
+            }
+        },
+    );
     if attached {
         return result;
     }
@@ -204,11 +213,14 @@ unsafe fn create_file(handle: *mut vfs_handle_struct, call: &CreateFile) -> NtSt
     // SAFETY: the handle is smbd's.
     let Some(share) = (unsafe { state::share(handle, layout) }) else { return NtStatus::ACCESS_DENIED };
     let depth = share.opens_depth();
-    let before = guarded(|| hooks::create_file::after_panic(share), || {
-        // SAFETY: the arguments are smbd's and valid until the hook returns.
-        let request = unsafe { OpenRequest::new(call, layout) };
-        hooks::create_file::before(share, &request)
-    });
+    let before = guarded(
+        || hooks::create_file::after_panic(share),
+        || {
+            // SAFETY: the arguments are smbd's and valid until the hook returns.
+            let request = unsafe { OpenRequest::new(call, layout) };
+            hooks::create_file::before(share, &request)
+        },
+    );
     let status = match before {
         Before::Refuse(status) => status,
         // SAFETY: arguments as they came.
@@ -225,10 +237,10 @@ unsafe extern "C" fn openat_47(
     fsp: *mut files_struct,
     how: *const vfs_open_how,
 ) -> c_int {
-    // SAFETY: arguments as they came; `how` is valid for the call.
+    // SAFETY: arguments as they came.
     unsafe {
         let fd = next::openat_with_how(handle, dirfsp, smb_fname, fsp, how);
-        after_openat(handle, fsp, fd, (*how).flags)
+        after_openat(handle, fsp, fd)
     }
 }
 
@@ -243,7 +255,7 @@ unsafe extern "C" fn openat_43(
     // SAFETY: arguments as they came.
     unsafe {
         let fd = next::openat_with_flags(handle, dirfsp, smb_fname, fsp, flags, mode);
-        after_openat(handle, fsp, fd, flags)
+        after_openat(handle, fsp, fd)
     }
 }
 
@@ -251,28 +263,29 @@ unsafe extern "C" fn openat_43(
 ///
 /// # Safety
 /// The arguments of the running openat hook, and the next module's answer.
-unsafe fn after_openat(
-    handle: *mut vfs_handle_struct,
-    fsp: *mut files_struct,
-    fd: c_int,
-    flags: c_int,
-) -> c_int {
-    if fd < 0 || flags & libc::O_PATH != 0 {
+unsafe fn after_openat(handle: *mut vfs_handle_struct, fsp: *mut files_struct, fd: c_int) -> c_int {
+    if fd < 0 {
         return fd;
     }
     let Some(layout) = abi::layout() else { return fd };
-    let opened = guarded(|| Descriptor::Refused, || {
-        // SAFETY: the handle is smbd's, and the next module has just opened `fd`; nobody closes it meanwhile.
-        let (share, descriptor) = unsafe { (state::share(handle, layout), HostFd::new(fd)) };
-        share.map_or(Descriptor::Refused, |share| hooks::openat::after(share, descriptor, flags))
-    });
+    let opened = guarded(
+        || Descriptor::Refused,
+        || {
+            // SAFETY: the handle is smbd's, and the next module has just opened `fd`; nobody closes it meanwhile.
+            let (share, descriptor) = unsafe { (state::share(handle, layout), HostFd::new(fd)) };
+            share.map_or(Descriptor::Refused, |share| hooks::openat::after(share, descriptor))
+        },
+    );
     match opened {
         Descriptor::Granted(writer) => {
-            guarded(|| (), || {
-                let writer = writer.map(|writer| state::OpenForWriting { fd, writer });
-                // SAFETY: handle and fsp are those of the hook.
-                unsafe { state::set_writer(handle, fsp, writer) };
-            });
+            guarded(
+                || (),
+                || {
+                    let writer = writer.map(|writer| state::OpenForWriting { fd, writer });
+                    // SAFETY: handle and fsp are those of the hook.
+                    unsafe { state::set_writer(handle, fsp, writer) };
+                },
+            );
             fd
         }
         Descriptor::Refused => {
@@ -286,23 +299,29 @@ unsafe fn after_openat(
 
 unsafe extern "C" fn close(handle: *mut vfs_handle_struct, fsp: *mut files_struct) -> c_int {
     let layout = abi::layout();
-    let scan = guarded(|| None, || {
-        // SAFETY: handle and fsp are smbd's; the descriptor is the one that openat gave for this fsp, which smbd closes
-        // only through this hook.
-        unsafe {
-            let share = state::share(handle, layout?)?;
-            let open = state::take_writer(handle, fsp)?;
-            hooks::close::before(share, HostFd::new(open.fd), &open.writer)
-        }
-    });
+    let scan = guarded(
+        || None,
+        || {
+            // SAFETY: handle and fsp are smbd's; the descriptor is the one that openat gave for this fsp, which smbd closes
+            // only through this hook.
+            unsafe {
+                let share = state::share(handle, layout?)?;
+                let open = state::take_writer(handle, fsp)?;
+                hooks::close::before(share, HostFd::new(open.fd), &open.writer)
+            }
+        },
+    );
     // SAFETY: arguments as they came.
     let result = unsafe { next::close(handle, fsp) };
     let (Some(scan), Some(layout)) = (scan, layout) else { return result };
     let after = errno();
-    let denied = guarded(|| false, || {
-        // SAFETY: as above.
-        unsafe { state::share(handle, layout) }.is_some_and(|share| hooks::close::after(share, scan))
-    });
+    let denied = guarded(
+        || false,
+        || {
+            // SAFETY: as above.
+            unsafe { state::share(handle, layout) }.is_some_and(|share| hooks::close::after(share, scan))
+        },
+    );
     // What the file system says of the close comes first: EIO or ENOSPC mean lost data.
     if denied && result == 0 {
         set_access_denied();

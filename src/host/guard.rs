@@ -26,7 +26,9 @@ pub(super) fn log_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         set_hook(Box::new(|info: &PanicHookInfo<'_>| {
-            let text = format!("vscan has a bug, please report it: {info}; the file is treated as after a scan error");
+            let text = format!(
+                "vscan has a bug, please report it: {info}; the file is treated as after a scan error"
+            );
             log::line(Level::Error, &text);
         }));
     });

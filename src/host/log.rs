@@ -5,6 +5,7 @@ use std::ffi::{CString, c_int};
 use std::sync::OnceLock;
 
 use vscan_engine::log::{Level, Log};
+use vscan_engine::settings::Syslog;
 
 use super::samba;
 
@@ -58,26 +59,11 @@ fn at_debug_level(level: c_int, text: &str) {
     }
 }
 
-/// Where syslog lines go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Syslog {
-    /// `LOG_USER` and the like.
-    pub facility: c_int,
-    /// `LOG_NOTICE` and the like: the priority of lines that are not alerts or errors.
-    pub priority: c_int,
-}
-
-impl Syslog {
-    fn send(self, level: Level, text: &str) {
-        let priority = match level {
-            Level::Alert | Level::Error => self.priority.min(libc::LOG_ERR),
-            Level::Notice | Level::Decision | Level::Debug => self.priority,
-        };
-        let Ok(text) = CString::new(text.replace('\0', "\\x00")) else { return };
-        // SAFETY: the text is an argument of a fixed format. The identity (openlog) is left as smbd has set it, since
-        // smbd's own lines use it, too.
-        unsafe { libc::syslog(self.facility | priority, c"%s".as_ptr(), text.as_ptr()) };
-    }
+fn to_syslog(syslog: Syslog, level: Level, text: &str) {
+    let Ok(text) = CString::new(text.replace('\0', "\\x00")) else { return };
+    // SAFETY: the text is an argument of a fixed format. The identity (openlog) is left as smbd has set it, since smbd's
+    // own lines use it, too.
+    unsafe { libc::syslog(syslog.code(level), c"%s".as_ptr(), text.as_ptr()) };
 }
 
 /// The log of one share.
@@ -114,7 +100,7 @@ impl Log for ShareLog {
         let level = self.effective(level);
         at_debug_level(debug_level(level), text);
         if let Some(syslog) = self.syslog.get().filter(|_| level <= Level::Notice) {
-            syslog.send(level, text);
+            to_syslog(syslog, level, text);
         }
     }
 }

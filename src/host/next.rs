@@ -80,7 +80,8 @@ pub(super) unsafe fn create_file(
 ) -> NtStatus {
     let CreateFile { req, dirfsp, smb_fname, access_mask, share_access, create_disposition, .. } = *call;
     let CreateFile { create_options, file_attributes, oplock_request, lease, allocation_size, .. } = *call;
-    let CreateFile { private_flags, sd, ea_list, result, pinfo, in_context_blobs, out_context_blobs, .. } = *call;
+    let CreateFile { private_flags, sd, ea_list, result, pinfo, in_context_blobs, out_context_blobs, .. } =
+        *call;
     let target = samba::smb_vfs_call_create_file as *const ();
     if layout.create_file_takes_dirfsp {
         // SAFETY: the layout says which of the two types the function has; the arguments are handed on as they came.

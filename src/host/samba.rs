@@ -14,7 +14,6 @@ macro_rules! opaque {
 }
 
 opaque! {
-    connection_struct
     ea_list
     files_struct
     security_descriptor
@@ -23,7 +22,6 @@ opaque! {
     smb_filename
     smb_request
     vfs_handle_struct
-    vfs_rename_how
 }
 
 /// NT_STATUS codes, as they go over the wire.
@@ -32,7 +30,6 @@ opaque! {
 pub struct NtStatus(pub u32);
 
 impl NtStatus {
-    pub const OK: Self = Self(0);
     pub const ACCESS_DENIED: Self = Self(0xC000_0022);
     pub const NOT_SUPPORTED: Self = Self(0xC000_00BB);
     pub const VIRUS_INFECTED: Self = Self(0xC000_0906);

@@ -67,7 +67,9 @@ pub(super) unsafe fn set_writer(
     let Some(writer) = writer else { return };
     // SAFETY: the memory is zeroed, of the size asked for, and lives until the extension is removed or the fsp freed;
     // either calls the destructor.
-    let slot = unsafe { samba::vfs_add_fsp_extension_notype(handle, fsp, size_of::<*mut c_void>(), Some(free_writer)) };
+    let slot = unsafe {
+        samba::vfs_add_fsp_extension_notype(handle, fsp, size_of::<*mut c_void>(), Some(free_writer))
+    };
     if !slot.is_null() {
         // SAFETY: talloc memory is aligned for pointers.
         unsafe { slot.cast::<*mut OpenForWriting>().write(Box::into_raw(Box::new(writer))) };
