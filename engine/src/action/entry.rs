@@ -30,11 +30,18 @@ impl Entry {
         (self.dir.as_fd(), &self.name)
     }
 
-    fn open(path: &Path) -> rustix::io::Result<Self> {
-        let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(Errno::INVAL);
-        };
-        Ok(Self { dir: open_directory(directory)?, directory: directory.to_owned(), name: name.to_owned() })
+    /// `None` if the path does not lead to that file, by way of directories only.
+    fn find(path: &Path, key: FileKey) -> rustix::io::Result<Option<Self>> {
+        let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };
+        let found = open_directory(directory).and_then(|dir| {
+            let stat = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            let entry = Self { dir, directory: directory.to_owned(), name: name.to_owned() };
+            Ok((Identity::of(&stat).key == key).then_some(entry))
+        });
+        match found {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            found => found,
+        }
     }
 }
 
@@ -58,10 +65,10 @@ impl Job<'_> {
         let path = readlink(link, Vec::new()).map_err(ActionError::NoPath)?;
         let path = PathBuf::from(OsString::from_vec(path.into_bytes()));
         self.steps.reached(Step::PathRead, path.as_os_str());
-        if let Ok(entry) = Entry::open(&path)
-            && leads_to(entry.at(), self.infected.identity.key)
-        {
-            return Ok(Located::At(entry));
+        match Entry::find(&path, self.infected.identity.key) {
+            Ok(Some(entry)) => return Ok(Located::At(entry)),
+            Ok(None) => {}
+            Err(errno) => return Err(ActionError::Source { doing: "reach", path, errno }),
         }
         // A file may really be called that; then its entry was found above.
         if path.as_os_str().as_bytes().ends_with(b" (deleted)") {
@@ -101,7 +108,7 @@ pub(super) fn other_names(stat: &Stat) -> u64 {
 /// since, and is refused. One step per component does the same on every kernel, with or without `openat2`.
 fn open_directory(path: &Path) -> rustix::io::Result<OwnedFd> {
     if !path.is_absolute() {
-        return Err(Errno::INVAL);
+        return Err(Errno::NOENT);
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut dir = open("/", flags, Mode::empty())?;

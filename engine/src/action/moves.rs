@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, linkat, readlink, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, readlink, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::entry::{Entry, leads_to};
@@ -32,6 +32,8 @@ pub(super) enum MoveError {
     Changed,
     /// The name led to another file.
     Swapped(PutBack),
+    /// The infected file could not be given its own name again.
+    Misplaced(PutBack),
 }
 
 impl MoveError {
@@ -42,6 +44,7 @@ impl MoveError {
             Self::System(errno) => ActionError::Source { doing, path, errno },
             Self::Changed => ActionError::Changed { path },
             Self::Swapped(other) => ActionError::Swapped { path, other },
+            Self::Misplaced(now) => ActionError::Misplaced { path, now },
         }
     }
 }
@@ -67,10 +70,16 @@ impl Job<'_> {
         let hidden = hidden_name().map_err(MoveError::System)?;
         let hidden = (entry.dir.as_fd(), hidden.as_os_str());
         self.carry(entry, hidden)?;
-        release(self.steps, hidden, to).map_err(|errno| {
-            put_back(self.steps, hidden, entry);
-            MoveError::System(errno)
-        })
+        release(self.steps, hidden, to).map_err(|errno| self.give_up(hidden, entry, MoveError::System(errno)))
+    }
+
+    /// The infected file goes back to its place.
+    fn give_up(&self, from: At<'_>, entry: &Entry, because: MoveError) -> MoveError {
+        match put_back(self.steps, from, entry) {
+            PutBack::InPlace => because,
+            PutBack::Vanished => MoveError::Elsewhere,
+            now @ (PutBack::Beside(_) | PutBack::Stuck { .. }) => MoveError::Misplaced(now),
+        }
     }
 
     fn arrived(&self, entry: &Entry, to: At<'_>) -> Result<(), MoveError> {
@@ -93,18 +102,12 @@ impl Job<'_> {
         self.carry(entry, hidden)?;
         self.steps.reached(Step::Hidden, hidden.1);
         if !self.content_is_the_same(hidden) {
-            return Err(match put_back(self.steps, hidden, entry) {
-                PutBack::Vanished => MoveError::Elsewhere,
-                PutBack::InPlace | PutBack::Beside(_) | PutBack::Stuck { .. } => MoveError::Changed,
-            });
+            return Err(self.give_up(hidden, entry, MoveError::Changed));
         }
         match unlinkat(hidden.0, hidden.1, AtFlags::empty()) {
             Ok(()) => Ok(()),
             Err(Errno::NOENT) => Err(MoveError::Elsewhere),
-            Err(errno) => {
-                put_back(self.steps, hidden, entry);
-                Err(MoveError::System(errno))
-            }
+            Err(errno) => Err(self.give_up(hidden, entry, MoveError::System(errno))),
         }
     }
 
@@ -144,24 +147,29 @@ fn put_back(steps: &dyn Steps, from: At<'_>, entry: &Entry) -> PutBack {
 /// enough to look first: nobody else uses such a name.
 pub(super) fn rename_to_ours(steps: &dyn Steps, from: At<'_>, to: At<'_>) -> rustix::io::Result<()> {
     match steps.rename_noreplace(from, to) {
-        Err(errno) if cannot_noreplace(errno) => {
-            if statat(to.0, to.1, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
-                return Err(Errno::EXIST);
-            }
-            renameat(from.0, from.1, to.0, to.1)
-        }
+        Err(errno) if cannot_noreplace(errno) => rename_if_free(from, to),
         done => done,
     }
 }
 
+fn rename_if_free(from: At<'_>, to: At<'_>) -> rustix::io::Result<()> {
+    match statat(to.0, to.1, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Err(Errno::EXIST),
+        Err(Errno::NOENT) => renameat(from.0, from.1, to.0, to.1),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Moves a name of ours to one that others may want as well. Where the filesystem cannot promise to replace nothing,
-/// a hard link can: only we use the old name, so there is no hurry to remove it.
+/// a hard link can: only we use the old name, so there is no hurry to remove it. Where there are no hard links either,
+/// looking first is all that is left.
 fn release(steps: &dyn Steps, from: At<'_>, to: At<'_>) -> rustix::io::Result<()> {
     match steps.rename_noreplace(from, to) {
-        Err(errno) if cannot_noreplace(errno) => {
-            linkat(from.0, from.1, to.0, to.1, AtFlags::empty())?;
-            unlinkat(from.0, from.1, AtFlags::empty())
-        }
+        Err(errno) if cannot_noreplace(errno) => match steps.link(from, to) {
+            Ok(()) => unlinkat(from.0, from.1, AtFlags::empty()),
+            Err(errno @ (Errno::EXIST | Errno::NOENT)) => Err(errno),
+            Err(_) => rename_if_free(from, to),
+        },
         done => done,
     }
 }

@@ -110,6 +110,13 @@ pub enum ActionError {
         /// Where the other file is now.
         other: PutBack,
     },
+    /// Nothing could be done with the file, and it could not be given its name again.
+    Misplaced {
+        /// The name.
+        path: PathBuf,
+        /// Where the infected file is now.
+        now: PutBack,
+    },
     /// The file could not be read, moved or removed.
     Source {
         /// A verb: what was tried.
@@ -135,12 +142,12 @@ pub enum ActionError {
     },
 }
 
-/// Where a file is that was moved by mistake, because it had been put in the infected file's place.
+/// Where a file is that had to be moved back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutBack {
     /// Where it was.
     InPlace,
-    /// Beside it: its name was taken meanwhile.
+    /// Beside that: its name was taken meanwhile.
     Beside(PathBuf),
     /// It could not be given back.
     Stuck {
@@ -212,6 +219,9 @@ impl fmt::Display for ActionError {
                 write!(f, "{} was exchanged for another file meanwhile; ", shown(path))?;
                 write!(f, "{other}; the infected file has another name now and stays denied")
             }
+            Self::Misplaced { path, now } => {
+                write!(f, "{} was moved in vain; {now}; it stays denied", shown(path))
+            }
             Self::Source { doing, path, errno } => {
                 write!(f, "cannot {doing} {} ({}){}; {STAYS}", shown(path), Reason(*errno), cure(*errno))
             }
@@ -231,7 +241,9 @@ impl fmt::Display for PutBack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InPlace => f.write_str("that file is back in its place"),
-            Self::Beside(path) => write!(f, "that file is now {}, for its name was taken again", shown(path)),
+            Self::Beside(path) => {
+                write!(f, "that file is now {}, for its name was taken meanwhile", shown(path))
+            }
             Self::Stuck { at, errno } => write!(
                 f,
                 "that file is now {} and cannot be moved back ({}): move it back by hand",

@@ -94,6 +94,7 @@ impl Job<'_> {
         to.refuse_read_only_source()?;
         let hitch = |errno| to.hitch(errno);
         let (file, part) = to.store.create(part_name(to.name)).map_err(hitch)?;
+        self.steps.reached(Step::CopyCreated, to.name);
         self.copy(to, &file)?;
         self.steps.reached(Step::CopyWritten, to.name);
         let record = self.record(to, Method::Copied)?;
@@ -165,9 +166,11 @@ impl Try<'_> {
         match trouble {
             MoveError::System(Errno::XDEV) => Hitch::OtherFilesystem,
             MoveError::System(errno @ (Errno::EXIST | Errno::NOSPC | Errno::DQUOT)) => self.hitch(errno),
-            MoveError::System(_) | MoveError::Elsewhere | MoveError::Changed | MoveError::Swapped(_) => {
-                Hitch::Failed(trouble.explain("move to quarantine", self.entry))
-            }
+            MoveError::System(_)
+            | MoveError::Elsewhere
+            | MoveError::Changed
+            | MoveError::Swapped(_)
+            | MoveError::Misplaced(_) => Hitch::Failed(trouble.explain("move to quarantine", self.entry)),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::{RenameFlags, renameat_with};
+use rustix::fs::{AtFlags, RenameFlags, linkat, renameat_with};
 
 /// What has just been done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(super) enum Step {
     Checked,
     /// A name in quarantine was chosen.
     Named,
+    /// There is an empty file for a copy in quarantine.
+    CopyCreated,
     /// The content was copied into quarantine, under a temporary name.
     CopyWritten,
     /// The record was written, under a temporary name.
@@ -45,6 +47,11 @@ pub(super) trait Steps {
         to: (BorrowedFd<'_>, &OsStr),
     ) -> rustix::io::Result<()> {
         renameat_with(from.0, from.1, to.0, to.1, RenameFlags::NOREPLACE)
+    }
+
+    /// Gives a file a second name, which never replaces a file either.
+    fn link(&self, from: (BorrowedFd<'_>, &OsStr), to: (BorrowedFd<'_>, &OsStr)) -> rustix::io::Result<()> {
+        linkat(from.0, from.1, to.0, to.1, AtFlags::empty())
     }
 }
 

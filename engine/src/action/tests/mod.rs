@@ -1,8 +1,8 @@
 //! Claims about the actions, on real files and real filesystems. They need root, as smbd has it.
 
 mod delete;
+mod filesystem;
 mod kill;
-mod noreplace;
 mod quarantine;
 mod rename;
 mod rig;

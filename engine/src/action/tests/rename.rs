@@ -3,7 +3,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 use super::super::*;
-use super::rig::{CONTENT, Rig, Scanned, names_in};
+use super::rig::{CONTENT, Rig, names_in};
 
 #[test]
 fn renames_in_the_same_directory() {
@@ -54,35 +54,17 @@ fn renames_names_of_any_bytes_and_length() {
 
 #[test]
 fn refuses_settings_that_make_no_name() {
-    let rig = Rig::new();
+    let mut rig = Rig::new();
     let scanned = rig.infect("a.doc");
     for (prefix, suffix, option) in
         [("", "", "rename prefix"), ("../", "", "rename prefix"), ("v-", "/x", "rename suffix")]
     {
-        let error = rename_with(&rig, &scanned, prefix, suffix).unwrap_err();
+        (rig.rename_prefix, rig.rename_suffix) = (prefix.to_owned(), suffix.to_owned());
+        let error = rig.act(Action::Rename, &scanned).unwrap_err();
         assert!(error.to_string().contains(&format!("the setting \"{option}\" cannot be used")), "{error}");
     }
-    let error = rename_with(&rig, &scanned, &"x".repeat(251), "").unwrap_err();
+    (rig.rename_prefix, rig.rename_suffix) = ("x".repeat(251), String::new());
+    let error = rig.act(Action::Rename, &scanned).unwrap_err();
     assert!(error.to_string().contains("File name too long"), "{error}");
     assert!(scanned.is_at(&rig.share("a.doc")));
-}
-
-fn rename_with(rig: &Rig, scanned: &Scanned, prefix: &str, suffix: &str) -> Result<Done, ActionError> {
-    use std::os::fd::AsFd;
-    let find = Find {
-        share: "docs",
-        share_path: &rig.path("share"),
-        user: "alice",
-        client: "192.0.2.7",
-        threat: "Test.Virus",
-        scanner: "clamd",
-    };
-    let places = Places {
-        quarantine_directory: &rig.quarantine,
-        quarantine_prefix: OsStr::new("vir-"),
-        rename_prefix: OsStr::new(prefix),
-        rename_suffix: OsStr::new(suffix),
-    };
-    let infected = Infected { file: scanned.file.as_fd(), identity: scanned.identity, find };
-    act(Action::Rename, &infected, &places)
 }

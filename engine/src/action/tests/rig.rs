@@ -22,6 +22,8 @@ pub(super) struct Rig {
     _temp: Option<tempfile::TempDir>,
     root: PathBuf,
     pub(super) quarantine: PathBuf,
+    pub(super) rename_prefix: String,
+    pub(super) rename_suffix: String,
 }
 
 impl Rig {
@@ -36,7 +38,8 @@ impl Rig {
     /// Another process's rig.
     pub(super) fn around(root: PathBuf) -> Self {
         let quarantine = root.join("quarantine");
-        Self { mounts: Vec::new(), _temp: None, root, quarantine }
+        let (rename_prefix, rename_suffix) = ("virus.".to_owned(), ".infected".to_owned());
+        Self { mounts: Vec::new(), _temp: None, root, quarantine, rename_prefix, rename_suffix }
     }
 
     /// With the quarantine on a filesystem of its own.
@@ -102,8 +105,8 @@ impl Rig {
         let places = Places {
             quarantine_directory: &self.quarantine,
             quarantine_prefix: OsStr::new("vir-"),
-            rename_prefix: OsStr::new("virus."),
-            rename_suffix: OsStr::new(".infected"),
+            rename_prefix: OsStr::new(&self.rename_prefix),
+            rename_suffix: OsStr::new(&self.rename_suffix),
         };
         super::super::act_in_steps(action, &infected, &places, steps)
     }
