@@ -1,7 +1,7 @@
 use std::fs;
 
 use super::super::*;
-use super::rig::{CONTENT, Rig, names_in};
+use super::rig::{CONTENT, Once, Rig, names_in};
 
 #[test]
 fn deletes_the_file_and_leaves_nothing_behind() {
@@ -81,7 +81,9 @@ fn refuses_what_the_system_forbids_and_says_why() {
     for (action, doing) in
         [(Action::Delete, "delete"), (Action::Rename, "rename"), (Action::Quarantine, "remove")]
     {
-        let error = rig.act(action, &scanned).unwrap_err().to_string();
+        let copy = Once::at(Step::CopyCreated, |_| {});
+        let error = rig.act_in_steps(action, &scanned, &copy).unwrap_err().to_string();
+        assert!(!copy.was_reached(), "a copy would be in vain");
         let path = rig.share("a.doc");
         assert_eq!(
             error,

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use rustix::fs::{XattrFlags, setxattr};
 
 use super::super::*;
-use super::rig::{CONTENT, Once, Rig, Scanned, names_in, with_json};
+use super::rig::{Both, CONTENT, Once, Rig, Scanned, names_in, with_json};
 
 /// A POSIX access ACL in the kernel's format: version 2, then tag, permissions and id of each entry.
 const ACL: &[u8] =
@@ -202,7 +202,10 @@ fn a_write_during_the_copy_stops_it() {
             use std::io::Write;
             (&writer).write_all(b"more").unwrap();
         });
-        let result = rig.act_in_steps(Action::Quarantine, &scanned, &write);
+        let placed = Once::at(Step::CopyInPlace, |_| {});
+        let steps = Both(write, placed);
+        let result = rig.act_in_steps(Action::Quarantine, &scanned, &steps);
+        assert_eq!(steps.1.was_reached(), step != Step::CopyCreated, "seen as soon as it is copied");
         assert!(matches!(result, Err(ActionError::Changed { .. })), "{step:?}: {result:?}");
         assert_eq!(fs::read(rig.share("a.doc")).unwrap(), [CONTENT, b"more"].concat());
         rig.assert_quarantine_empty();

@@ -189,6 +189,16 @@ impl<F: Fn(&OsStr)> Steps for Once<F> {
     }
 }
 
+/// Two things that happen, each at its step.
+pub(super) struct Both<A, B>(pub(super) A, pub(super) B);
+
+impl<A: Steps, B: Steps> Steps for Both<A, B> {
+    fn reached(&self, step: Step, name: &OsStr) {
+        self.0.reached(step, name);
+        self.1.reached(step, name);
+    }
+}
+
 /// A filesystem that cannot promise to replace nothing.
 pub(super) struct WithoutNoreplace<S>(pub(super) S);
 

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::super::*;
-use super::rig::{CONTENT, Once, Rig, WithoutNoreplace, names_in};
+use super::rig::{Both, CONTENT, Once, Rig, WithoutNoreplace, names_in};
 
 const ACTIONS: [Action; 3] = [Action::Quarantine, Action::Delete, Action::Rename];
 
@@ -72,16 +72,6 @@ fn loses_neither_of_two_innocent_files() {
         assert_eq!(fs::read(rig.share("a (2).doc")).unwrap(), b"innocent");
         assert_eq!(fs::read(rig.share("a.doc")).unwrap(), b"third");
         rig.assert_quarantine_empty();
-    }
-}
-
-/// Two things that happen, each at its step.
-struct Both<A, B>(A, B);
-
-impl<A: Steps, B: Steps> Steps for Both<A, B> {
-    fn reached(&self, step: Step, name: &OsStr) {
-        self.0.reached(step, name);
-        self.1.reached(step, name);
     }
 }
 
