@@ -1,6 +1,7 @@
 //! Everything in vscan that protects a file and knows nothing of Samba.
 #![forbid(unsafe_code)]
 
+pub mod action;
 pub mod cache;
 pub mod filetype;
 pub mod identity;

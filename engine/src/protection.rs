@@ -4,13 +4,17 @@
 //! or done about the file has happened by then.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::Instant;
 
 use rustix::fs::{AtFlags, CWD, fstat, statat};
 use vscan_backends::dialogue::{Object, Outcome, Scanner, Takes};
 use vscan_backends::verdict::{Fault, MinorError, MinorErrorKind, ThreatName, Verdict};
 
+use crate::action::{self, Action, Find, Infected, Places};
 use crate::cache::{Cache, Known};
 use crate::identity::{FileTime, Identity, granularity};
 use crate::log::Log;
@@ -327,8 +331,31 @@ impl Protection {
         identity: &Identity,
         context: &Context<'_>,
     ) -> String {
-        let _ = (action, threat, file, identity, context);
-        String::new()
+        let action = match action {
+            InfectedAction::Nothing => Action::Nothing,
+            InfectedAction::Quarantine => Action::Quarantine,
+            InfectedAction::Delete => Action::Delete,
+            InfectedAction::Rename => Action::Rename,
+        };
+        let find = Find {
+            share: context.share,
+            share_path: Path::new(OsStr::from_bytes(context.share_path)),
+            user: context.user,
+            client: context.client,
+            threat: threat.as_str(),
+            scanner: self.scanner.name(),
+        };
+        let places = Places {
+            quarantine_directory: &self.settings.quarantine_directory,
+            quarantine_prefix: OsStr::new(&self.settings.quarantine_prefix),
+            rename_prefix: OsStr::new(&self.settings.rename_prefix),
+            rename_suffix: OsStr::new(&self.settings.rename_suffix),
+        };
+        let infected = Infected { file, identity: *identity, find };
+        match self.privilege.raised(|| action::act(action, &infected, &places)) {
+            Ok(done) => done.to_string(),
+            Err(error) => format!("{error}"),
+        }
     }
 }
 

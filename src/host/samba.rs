@@ -4,6 +4,7 @@
 //! loads it. Names keep Samba's spelling.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::sync::OnceLock;
 
 /// A type of Samba's or talloc's that is only ever handed on.
 macro_rules! opaque {
@@ -179,4 +180,21 @@ unsafe extern "C" {
     pub fn debuglevel_get_class(class: usize) -> c_int;
     pub fn dbghdrclass(level: c_int, class: c_int, location: *const c_char, function: *const c_char) -> bool;
     pub fn dbgtext(format: *const c_char, ...) -> bool;
+}
+
+/// The descriptor of an open file; `None` on Samba 4.13, which does not tell but has one descriptor per file only.
+///
+/// # Safety
+/// `fsp` is smbd's.
+pub unsafe fn fsp_fd(fsp: *const files_struct) -> Option<c_int> {
+    type GetFd = unsafe extern "C" fn(*const files_struct) -> c_int;
+    static GET: OnceLock<Option<GetFd>> = OnceLock::new();
+    let get = GET.get_or_init(|| {
+        // SAFETY: looks the name up in what smbd has loaded; null when there is none.
+        let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"fsp_get_pathref_fd".as_ptr()) };
+        // SAFETY: from 4.14 on, a function of this type has this name; an Option of a function pointer is null or that.
+        unsafe { std::mem::transmute::<*mut c_void, Option<GetFd>>(symbol) }
+    });
+    // SAFETY: reads the number from the fsp.
+    get.map(|get| unsafe { get(fsp) })
 }

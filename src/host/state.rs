@@ -76,11 +76,34 @@ pub(super) unsafe fn set_writer(
     }
 }
 
+/// Takes the writer of an fsp if it is the descriptor in `closing` that is being closed.
+///
+/// smbd opens a file once more through an fsp that already has a descriptor, and closes the older one after that.
+///
+/// # Safety
+/// As for [`set_writer`].
+pub(super) unsafe fn take_closing_writer(
+    handle: *mut vfs_handle_struct,
+    fsp: *mut files_struct,
+    closing: Option<c_int>,
+) -> Option<Box<OpenForWriting>> {
+    // SAFETY: as in take_writer(); the memory holds null or a Box of ours, which is only looked at.
+    let fd = unsafe {
+        let slot = samba::vfs_fetch_fsp_extension(handle, fsp).cast::<*const OpenForWriting>();
+        slot.as_ref()?.as_ref()?.fd
+    };
+    if closing.is_some_and(|closing| closing != fd) {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { take_writer(handle, fsp) }
+}
+
 /// Takes what [`set_writer`] has left.
 ///
 /// # Safety
 /// As for [`set_writer`].
-pub(super) unsafe fn take_writer(
+unsafe fn take_writer(
     handle: *mut vfs_handle_struct,
     fsp: *mut files_struct,
 ) -> Option<Box<OpenForWriting>> {

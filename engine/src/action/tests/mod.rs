@@ -1,0 +1,10 @@
+//! Claims about the actions, on real files and real filesystems. They need root, as smbd has it.
+
+mod delete;
+mod filesystem;
+mod kill;
+mod quarantine;
+mod rename;
+mod rig;
+mod store;
+mod swap;
