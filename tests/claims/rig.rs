@@ -1,11 +1,14 @@
 //! That the rig works: what other claims lean on is claimed here, on shares without our module.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Pid;
 use vscan_tests::clamd::{Clamd, THREAT};
 use vscan_tests::client::{Client, Open, Status, access, lease};
 use vscan_tests::fake::{Conduct, FakeDaemon};
+use vscan_tests::process::Process;
 use vscan_tests::samples::{clean, eicar, encrypted_zip, infected_zip, plant};
 use vscan_tests::share::Share;
 use vscan_tests::smbd::Smbd;
@@ -19,6 +22,13 @@ fn smbd_serves_a_file() {
     smbd.smbclient("s").rename("a.txt", "b.txt").ok();
     smbd.smbclient("s").del("b.txt").ok();
     smbd.smbclient("s").del("b.txt").refused_with("NT_STATUS_NO_SUCH_FILE");
+}
+
+#[test]
+fn the_module_is_built_once() {
+    let path = vscan_tests::module::module();
+    assert!(path.exists());
+    assert_eq!(path, vscan_tests::module::module());
 }
 
 #[test]
@@ -38,6 +48,41 @@ fn smbd_ends_on_sigterm_and_leaves_no_process() {
     drop(smbd);
     assert!(!parent.is_alive());
     eventually("the client's process is gone too", SOON, || (!child.is_alive()).then_some(()));
+}
+
+#[test]
+fn no_daemon_outlives_a_killed_test_process() {
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "rig::a_process_to_be_killed", "--nocapture"])
+        .env("VSCAN_RIG_VICTIM", "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let home = lines.by_ref().find_map(|line| Some(line.split_once("home ")?.1.to_owned())).unwrap();
+    let pids = lines.filter_map(|line| line.split_once("daemon ")?.1.parse().ok());
+    let daemons: Vec<_> = pids.take(2).map(|pid| Process(Pid::from_raw(pid).unwrap())).collect();
+    assert_eq!(daemons.iter().filter(|daemon| daemon.is_alive()).count(), 2);
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    eventually("both are gone", SOON, || daemons.iter().all(|daemon| !daemon.is_alive()).then_some(()));
+    // Nobody was left to remove it.
+    std::fs::remove_dir_all(home).unwrap();
+}
+
+#[test]
+#[ignore = "is run, and killed, by the claim above"]
+fn a_process_to_be_killed() {
+    if std::env::var_os("VSCAN_RIG_VICTIM").is_some() {
+        let smbd = Smbd::with(Share::plain("s"));
+        println!("home {}", smbd.path("").display());
+        for process in [smbd.process(), Clamd::shared().process()] {
+            println!("daemon {}", process.0.as_raw_nonzero());
+        }
+        loop {
+            std::thread::park();
+        }
+    }
 }
 
 #[test]
@@ -142,6 +187,11 @@ fn a_durable_handle_survives_its_connection() {
     let all = lease::READ | lease::WRITE | lease::HANDLE;
     let opened = client.open("f", Open::read_write().lease(1, all).durable(1)).wait();
     assert!(opened.durable);
+    client.disconnect();
+    let again = client.connect_again(&smbd, "s");
+    let handle =
+        again.open("f", Open::read_write().lease(1, all).reconnect(1, &opened.file_id)).wait().handle();
+    assert_eq!(again.read_at(handle.unwrap(), 0, 100).wait().data, b"hello");
 }
 
 #[test]
@@ -189,7 +239,9 @@ fn a_fake_daemon_receives_a_descriptor() {
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].descriptor_content(), b"hello");
     assert_eq!(requests[0].descriptor_offset(), 0);
-    assert!(!requests[0].descriptor_flags().intersects(rustix::fs::OFlags::RDWR | rustix::fs::OFlags::WRONLY));
+    assert!(
+        !requests[0].descriptor_flags().intersects(rustix::fs::OFlags::RDWR | rustix::fs::OFlags::WRONLY)
+    );
 }
 
 #[test]
@@ -198,7 +250,9 @@ fn a_fake_daemon_relays_descriptors_and_streams_to_clamd() {
     let dir = tempfile::tempdir().unwrap();
     let conf = dir.path().join("clamd.conf");
     std::fs::write(&conf, format!("LocalSocket {}\n", fake.socket().display())).unwrap();
-    for (name, content, found) in [("bad", eicar(), true), ("bad.zip", infected_zip(), true), ("good", clean(5, 99), false)] {
+    for (name, content, found) in
+        [("bad", eicar(), true), ("bad.zip", infected_zip(), true), ("good", clean(5, 99), false)]
+    {
         let file = dir.path().join(name);
         std::fs::write(&file, content).unwrap();
         for option in ["--fdpass", "--stream"] {

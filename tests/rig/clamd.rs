@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::keeper::{Kept, Mounts};
+use crate::process::Process;
 use crate::wait::{SOON, eventually};
 
 /// The name under which clamd reports [`crate::samples::eicar`].
@@ -26,6 +27,7 @@ static SHARED: OnceLock<Clamd> = OnceLock::new();
 pub struct Builder {
     options: Vec<(String, String)>,
     tcp: bool,
+    shared: bool,
 }
 
 impl Builder {
@@ -54,7 +56,7 @@ impl Builder {
         fs::write(root.join("db/rig.ndb"), format!("Eicar-Test:0:*:{signature}\n")).unwrap();
         let port = self.tcp.then(|| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
         fs::write(root.join("clamd.conf"), self.conf(&root.display().to_string(), port)).unwrap();
-        let mut clamd = Clamd { daemon: None, port, home };
+        let mut clamd = Clamd { daemon: None, port, home, shared: self.shared };
         clamd.start();
         clamd
     }
@@ -80,6 +82,8 @@ pub struct Clamd {
     daemon: Option<Kept>,
     port: Option<u16>,
     home: TempDir,
+    /// Nothing drops the shared daemon: its keeper tidies up after it.
+    shared: bool,
 }
 
 impl Clamd {
@@ -91,7 +95,7 @@ impl Clamd {
 
     /// The daemon that all tests share which do not disturb it.
     pub fn shared() -> &'static Self {
-        SHARED.get_or_init(|| Self::new().start())
+        SHARED.get_or_init(|| Builder { shared: true, ..Self::new() }.start())
     }
 
     /// Its unix socket.
@@ -118,7 +122,9 @@ impl Clamd {
     pub fn start(&mut self) {
         let conf = format!("--config-file={}", self.conf().display());
         let output = self.home.path().join("output");
-        let mut daemon = Kept::start(Mounts::Shared, "", &["clamd", conf.as_str()], &output);
+        let prepare =
+            if self.shared { format!("SCRATCH={}", self.home.path().display()) } else { String::new() };
+        let mut daemon = Kept::start(Mounts::Shared, &prepare, &["clamd", conf.as_str()], &output);
         eventually("clamd listens", SOON, || {
             assert!(!daemon.has_ended(), "clamd ended: {}", fs::read_to_string(&output).unwrap_or_default());
             UnixStream::connect(self.socket()).ok()
@@ -146,6 +152,11 @@ impl Clamd {
     /// SIGCONT, after [`Clamd::freeze`].
     pub fn thaw(&self) {
         self.signal(Signal::CONT);
+    }
+
+    /// Its process.
+    pub fn process(&self) -> Process {
+        Process(self.daemon.as_ref().expect("clamd runs").pid())
     }
 
     fn signal(&self, signal: Signal) {

@@ -113,10 +113,10 @@ class Outstanding(dict):
 
 
 class Client:
-    def __init__(self, port, share, user, password):
+    def __init__(self, port, share, user, password, guid):
         self.opens = {}
         self.requests = {}
-        self.connection = wire.Connection(uuid.uuid4(), "127.0.0.1", port, require_signing=True)
+        self.connection = wire.Connection(uuid.UUID(int=int(guid)), "127.0.0.1", port, require_signing=True)
         self.connection.connect()
         self.session = Session(self.connection, user, password, require_encryption=False)
         self.session.connect()
@@ -259,7 +259,7 @@ def main():
     import logging
 
     logging.disable(logging.CRITICAL)
-    client = Client(int(sys.argv[1]), *sys.argv[2:5])
+    client = Client(int(sys.argv[1]), *sys.argv[2:6])
     for line in sys.stdin:
         command = json.loads(line)
         try:

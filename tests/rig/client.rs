@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::process::Process;
 use crate::smbd::{OTHER_USER, PASSWORD, Smbd, USER};
+use crate::wait::{SOON, eventually};
 
 mod mail;
 mod open;
@@ -38,6 +39,8 @@ pub struct Client {
     mail: Mail,
     next_id: AtomicU64,
     smbd: Process,
+    /// By which the server knows a machine again; its leases and durable handles hang on it.
+    guid: u64,
 }
 
 /// An open file: the id of the request that opened it.
@@ -47,19 +50,25 @@ pub struct Handle(u64);
 impl Client {
     /// Logs in as the shares' owner.
     pub fn connect(smbd: &Smbd, share: &str) -> Self {
-        Self::connect_as(smbd, share, USER)
+        Self::connect_as(smbd, share, USER, new_guid())
     }
 
     /// Logs in as the second user.
     pub fn connect_as_other_user(smbd: &Smbd, share: &str) -> Self {
-        Self::connect_as(smbd, share, OTHER_USER)
+        Self::connect_as(smbd, share, OTHER_USER, new_guid())
     }
 
-    fn connect_as(smbd: &Smbd, share: &str, user: &str) -> Self {
+    /// Connects as the same machine after [`Client::disconnect`], to take up durable handles.
+    pub fn connect_again(&self, smbd: &Smbd, share: &str) -> Self {
+        eventually("smbd has noticed the end", SOON, || (!self.smbd.is_alive()).then_some(()));
+        Self::connect_as(smbd, share, USER, self.guid)
+    }
+
+    fn connect_as(smbd: &Smbd, share: &str, user: &str, guid: u64) -> Self {
         let python = venv().join("bin/python");
         let mut child = Command::new(&python)
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/rig/client.py"))
-            .args([&smbd.port().to_string(), share, user, PASSWORD])
+            .args([&smbd.port().to_string(), share, user, PASSWORD, &guid.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -78,7 +87,7 @@ impl Client {
             }
             sink.deliver(&json!({ "event": "disconnected" }));
         });
-        Self { child, commands, mail, next_id: AtomicU64::new(1), smbd: smbd.serving(port) }
+        Self { child, commands, mail, next_id: AtomicU64::new(1), smbd: smbd.serving(port), guid }
     }
 
     /// The smbd process at the other end.
@@ -98,7 +107,9 @@ impl Client {
 
     /// Asks to write to an open file.
     pub fn write_at(&self, handle: Handle, offset: u64, data: &[u8]) -> Pending {
-        self.send(json!({ "op": "write", "handle": handle.0, "offset": offset, "data": crate::hex::encode(data) }))
+        self.send(
+            json!({ "op": "write", "handle": handle.0, "offset": offset, "data": crate::hex::encode(data) }),
+        )
     }
 
     /// Asks to flush an open file to the disk.
@@ -189,6 +200,11 @@ impl Drop for Client {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn new_guid() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(1);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Where tests/setup.sh puts Python's packages.

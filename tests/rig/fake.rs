@@ -157,7 +157,9 @@ impl FakeDaemon {
 
     /// Waits until so many scans were asked for.
     pub fn wait_for_scans(&self, count: usize, deadline: Duration) {
-        eventually(&format!("{count} scans are asked for"), deadline, || (self.scans() >= count).then_some(()));
+        eventually(&format!("{count} scans are asked for"), deadline, || {
+            (self.scans() >= count).then_some(())
+        });
     }
 }
 

@@ -10,19 +10,22 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::wait::{SOON, eventually};
+use crate::process::Process;
+use crate::wait::{SOON, eventually, within};
 
-/// `$1` is a script to run first, the rest is the daemon's command line.
+/// `$1` is a script to run first, the rest is the daemon's command line. The script may name a folder, `SCRATCH`, to
+/// be removed at the end.
 const SCRIPT: &str = r#"
 set -e
+SCRATCH=
 eval "$1"; shift
 setsid "$@" </dev/null >&2 &
 daemon=$!
 echo "$daemon"
 exec 3<&0
-{ cat >/dev/null || :; kill -KILL -- -"$daemon" 2>/dev/null; } <&3 >/dev/null 2>&1 &
+{ cat >/dev/null || :; kill -s KILL -- -"$daemon" || :; [ -z "$SCRATCH" ] || rm -rf "$SCRATCH"; } <&3 >/dev/null 2>&1 &
 exec 3<&- >/dev/null
 wait "$daemon"
 "#;
@@ -63,7 +66,10 @@ impl Kept {
         BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let Some(pid) = line.trim().parse().ok().and_then(Pid::from_raw) else {
             let said = std::fs::read_to_string(output).unwrap_or_default();
-            panic!("{:?} could not be prepared (is this root, with CAP_SYS_ADMIN?): {said}", command[0].as_ref());
+            panic!(
+                "{:?} could not be prepared (is this root, with CAP_SYS_ADMIN?): {said}",
+                command[0].as_ref()
+            );
         };
         Self { shell, pid }
     }
@@ -96,11 +102,6 @@ impl Drop for Kept {
         let _ = kill_process_group(self.pid, Signal::KILL);
         let _ = self.shell.wait();
         // A child of the daemon may take a moment more to die, and still writes into the directory that goes next.
-        for _ in 0..200 {
-            if test_kill_process_group(self.pid).is_err() {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        within(SOON, || Process::of_group(self.pid).is_empty().then_some(()));
     }
 }

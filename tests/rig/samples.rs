@@ -33,7 +33,12 @@ pub fn infected_zip() -> Vec<u8> {
 fn zip(options: &[&str]) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("eicar.com"), eicar()).unwrap();
-    let status = Command::new("zip").args(["-q"]).args(options).args(["a.zip", "eicar.com"]).current_dir(dir.path()).status();
+    let status = Command::new("zip")
+        .args(["-q"])
+        .args(options)
+        .args(["a.zip", "eicar.com"])
+        .current_dir(dir.path())
+        .status();
     assert!(status.expect("zip can be run").success());
     std::fs::read(dir.path().join("a.zip")).unwrap()
 }

@@ -79,7 +79,8 @@ impl Builder {
         let home = tempfile::Builder::new().prefix("vscan-rig-").tempdir_in("/tmp").unwrap();
         let root = home.path();
         fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
-        for dir in ["state", "lock", "cache", "private", "pid", "ncalrpc", "shares", "conf", "samba-modules"] {
+        for dir in ["state", "lock", "cache", "private", "pid", "ncalrpc", "shares", "conf", "samba-modules"]
+        {
             fs::create_dir(root.join(dir)).unwrap();
         }
         fs::set_permissions(root.join("private"), fs::Permissions::from_mode(0o700)).unwrap();
@@ -90,8 +91,7 @@ impl Builder {
         lay_out_dev(root);
         add_users(&root.join("smb.conf"));
         let syslog = Syslog::listen(&root.join("dev/log"));
-        let prepare =
-            format!("RIG={}; MODULES={}; {MOUNTS}", root.display(), modules_dir().display());
+        let prepare = format!("RIG={}; MODULES={}; {MOUNTS}", root.display(), modules_dir().display());
         let command = self.command_line(root);
         let mut daemon = Kept::start(Mounts::Private, &prepare, &command, &root.join("log.smbd"));
         let listens = eventually("smbd listens", SOON, || {
@@ -101,7 +101,10 @@ impl Builder {
             TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(true)
         });
         if !listens {
-            eprintln!("--- smbd ended at once:\n{}", fs::read_to_string(root.join("log.smbd")).unwrap_or_default());
+            eprintln!(
+                "--- smbd ended at once:\n{}",
+                fs::read_to_string(root.join("log.smbd")).unwrap_or_default()
+            );
             return None;
         }
         Some(Smbd { home, daemon, port, syslog })
@@ -135,7 +138,10 @@ impl Builder {
         let mut line = Vec::new();
         if self.valgrind || std::env::var_os("VSCAN_VALGRIND").is_some() {
             let log = format!("--log-file={}/valgrind.%p", root.display());
-            line.extend(["valgrind", "--quiet", "--trace-children=yes", "--child-silent-after-fork=no"].map(String::from));
+            line.extend(
+                ["valgrind", "--quiet", "--trace-children=yes", "--child-silent-after-fork=no"]
+                    .map(String::from),
+            );
             line.push(log);
         }
         // A session of its own (see keeper) and no process group: on SIGTERM smbd would signal all of it.
@@ -256,7 +262,8 @@ impl Smbd {
         let ends = (format!(":{:04X}", self.port), format!(":{client_port:04X}"));
         table.lines().find_map(|line| {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            let found = fields.get(1)?.ends_with(&ends.0) && fields.get(2)?.ends_with(&ends.1) && fields[3] == "01";
+            let found =
+                fields.get(1)?.ends_with(&ends.0) && fields.get(2)?.ends_with(&ends.1) && fields[3] == "01";
             found.then(|| fields[9].to_owned())
         })
     }
@@ -361,12 +368,20 @@ fn add_users(smb_conf: &Path) {
             .stderr(Stdio::null())
             .spawn()
             .expect("smbpasswd can be run");
-        std::io::Write::write_all(&mut tool.stdin.take().unwrap(), format!("{PASSWORD}\n{PASSWORD}\n").as_bytes()).unwrap();
+        std::io::Write::write_all(
+            &mut tool.stdin.take().unwrap(),
+            format!("{PASSWORD}\n{PASSWORD}\n").as_bytes(),
+        )
+        .unwrap();
         assert!(tool.wait().unwrap().success(), "smbpasswd adds {user}");
     }
 }
 
 fn id_of(user: &str, which: &str) -> u32 {
     let output = Command::new("id").args([which, user]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap_or_else(|_| panic!("there is no user {user}"))
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap_or_else(|_| panic!("there is no user {user}"))
 }

@@ -11,13 +11,22 @@ pub fn patience(deadline: Duration) -> Duration {
 }
 
 /// Asks again and again until there is an answer; panics with `what` when the deadline passes.
-pub fn eventually<T>(what: &str, deadline: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+#[track_caller]
+pub fn eventually<T>(what: &str, deadline: Duration, ask: impl FnMut() -> Option<T>) -> T {
+    let Some(answer) = within(deadline, ask) else {
+        panic!("waited {:?} in vain: {what}", patience(deadline))
+    };
+    answer
+}
+
+/// The same for those who can go on without an answer.
+pub fn within<T>(deadline: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + patience(deadline);
     loop {
-        if let Some(answer) = ask() {
+        let answer = ask();
+        if answer.is_some() || Instant::now() >= end {
             return answer;
         }
-        assert!(Instant::now() < end, "waited {:?} in vain: {what}", patience(deadline));
         std::thread::sleep(Duration::from_millis(5));
     }
 }

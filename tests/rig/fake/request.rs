@@ -10,7 +10,8 @@ use std::path::Path;
 
 use rustix::fs::{OFlags, SeekFrom};
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
 };
 
 use super::door::Line;
@@ -94,13 +95,15 @@ impl Request {
     /// Asks a real clamd the same.
     pub(super) fn ask(&self, clamd: &Path) -> io::Result<Vec<u8>> {
         let mut stream = UnixStream::connect(clamd)?;
-        let descriptors = [self.descriptor.as_ref().map_or(stream.as_fd(), |descriptor| descriptor.fd.as_fd())];
+        let descriptors =
+            [self.descriptor.as_ref().map_or(stream.as_fd(), |descriptor| descriptor.fd.as_fd())];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         let mut rest = self.bytes.as_slice();
         if self.has_descriptor() {
             control.push(SendAncillaryMessage::ScmRights(&descriptors));
-            let sent = rustix::net::sendmsg(&stream, &[IoSlice::new(rest)], &mut control, SendFlags::NOSIGNAL)?;
+            let sent =
+                rustix::net::sendmsg(&stream, &[IoSlice::new(rest)], &mut control, SendFlags::NOSIGNAL)?;
             rest = &rest[sent..];
         }
         io::Write::write_all(&mut stream, rest)?;
