@@ -31,6 +31,10 @@ pub enum Conduct {
     NeverRead,
     /// Reads the request, and never answers.
     NeverAnswer,
+    /// Finds every file clean.
+    Clean,
+    /// Finds this threat in every file.
+    Infected(String),
     /// Reads the request, sends these bytes and closes.
     Answer(Vec<u8>),
     /// The same in pieces of this many bytes, with a pause after each.
@@ -39,23 +43,13 @@ pub enum Conduct {
     Relay(PathBuf),
 }
 
-impl Conduct {
-    /// clamd's answer to a descriptor of a clean file.
-    pub fn clean() -> Self {
-        Self::Answer(b"fd[12]: OK\0".to_vec())
-    }
-
-    /// clamd's answer to a descriptor of an infected file.
-    pub fn infected(threat: &str) -> Self {
-        Self::Answer(format!("fd[12]: {threat} FOUND\0").into_bytes())
-    }
-}
-
 /// What the test changes while connections are served.
 struct Script {
     conduct: Conduct,
     delay: Duration,
-    held: bool,
+    /// Answers to requests with these bytes in them are held; an empty list of bytes is in all of them.
+    held: Option<Vec<u8>>,
+    version: String,
     over: bool,
     connections: usize,
     requests: Vec<Arc<Request>>,
@@ -97,7 +91,8 @@ impl FakeDaemon {
         let script = Script {
             conduct,
             delay: Duration::ZERO,
-            held: false,
+            held: None,
+            version: "ClamAV 1.4.6".to_owned(),
             over: false,
             connections: 0,
             requests: Vec::new(),
@@ -132,12 +127,22 @@ impl FakeDaemon {
 
     /// Keeps all answers back until [`FakeDaemon::release`].
     pub fn hold(&self) {
-        self.shared.change(|script| script.held = true);
+        self.hold_only(b"");
+    }
+
+    /// Keeps the answers about files with these bytes in them back.
+    pub fn hold_only(&self, needle: &[u8]) {
+        self.shared.change(|script| script.held = Some(needle.to_vec()));
     }
 
     /// Lets the answers go.
     pub fn release(&self) {
-        self.shared.change(|script| script.held = false);
+        self.shared.change(|script| script.held = None);
+    }
+
+    /// What it says when asked for its version; another one means new signatures.
+    pub fn version(&self, version: &str) {
+        self.shared.change(|script| script.version = version.to_owned());
     }
 
     /// How many connections came, whatever for.
@@ -221,45 +226,48 @@ impl Shared {
             Conduct::NeverRead => return self.wait_for_the_end(),
             Conduct::CloseAfterRequest
             | Conduct::NeverAnswer
+            | Conduct::Clean
+            | Conduct::Infected(_)
             | Conduct::Answer(_)
             | Conduct::AnswerSlowly(..)
             | Conduct::Relay(_) => {}
         }
         let request = Request::read(line)?;
-        if let Some(answer) = request.small_talk() {
-            return line.writer().write_all(answer);
+        let version = self.script.lock().unwrap().version.clone();
+        if let Some(answer) = request.small_talk(&version) {
+            return line.writer().write_all(&answer);
         }
         let request = Arc::new(request);
         self.change(|script| script.requests.push(Arc::clone(&request)));
-        match conduct {
-            Conduct::CloseAtOnce | Conduct::NeverRead | Conduct::CloseAfterRequest => Ok(()),
-            Conduct::NeverAnswer => self.wait_for_the_end(),
-            Conduct::Answer(bytes) => {
-                self.think();
-                line.writer().write_all(&bytes)
-            }
+        let answer = match conduct {
+            Conduct::CloseAtOnce | Conduct::NeverRead | Conduct::CloseAfterRequest => return Ok(()),
+            Conduct::NeverAnswer => return self.wait_for_the_end(),
+            Conduct::Clean => request.judged("OK"),
+            Conduct::Infected(threat) => request.judged(&format!("{threat} FOUND")),
+            Conduct::Relay(clamd) => request.ask(&clamd)?,
+            Conduct::Answer(bytes) => bytes,
             Conduct::AnswerSlowly(bytes, piece, pause) => {
-                self.think();
-                bytes.chunks(piece).try_for_each(|part| {
+                self.think(&request);
+                return bytes.chunks(piece).try_for_each(|part| {
                     line.writer().write_all(part)?;
                     self.pause(pause);
                     Ok(())
-                })
+                });
             }
-            Conduct::Relay(clamd) => {
-                let answer = request.ask(&clamd)?;
-                self.think();
-                line.writer().write_all(&answer)
-            }
-        }
+        };
+        self.think(&request);
+        line.writer().write_all(&answer)
     }
 
     /// The delay, and then until released.
-    fn think(&self) {
+    fn think(&self, request: &Request) {
         let delay = self.script.lock().unwrap().delay;
         self.pause(delay);
         let script = self.script.lock().unwrap();
-        drop(self.changed.wait_while(script, |script| script.held && !script.over).unwrap());
+        let holds = |script: &mut Script| {
+            !script.over && script.held.as_deref().is_some_and(|needle| request.holds(needle))
+        };
+        drop(self.changed.wait_while(script, holds).unwrap());
     }
 
     fn pause(&self, time: Duration) {

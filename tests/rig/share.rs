@@ -16,7 +16,8 @@ impl Share {
         Self { name: name.to_owned(), conf: None, options: Vec::new() }.option("read only", "no")
     }
 
-    /// A share protected by vscan, with this text as its `vscan.conf`.
+    /// A share protected by vscan, with this text as its `vscan.conf`; `@RIG@` in it stands for the folder that
+    /// [`crate::smbd::Smbd::path`] names.
     pub fn vscan(name: &str, conf: &str) -> Self {
         Self { conf: Some(conf.to_owned()), ..Self::plain(name) }.option("vfs objects", "vscan")
     }

@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -16,20 +15,14 @@ use crate::share::Share;
 use crate::syslog::Syslog;
 use crate::wait::{SOON, eventually};
 
+mod layout;
+
 /// The user that clients log in as and that owns the shares' folders: on every Debian, and of few rights.
 pub const USER: &str = "daemon";
 /// A second user, for claims about two people.
 pub const OTHER_USER: &str = "bin";
 /// Everybody's password.
 pub const PASSWORD: &str = "rig";
-
-/// In the private mount namespace: a /dev with our syslog socket in it, and a folder of modules with ours in it.
-const MOUNTS: &str = r#"
-for node in null zero full random urandom tty shm pts; do mount --bind /dev/$node "$RIG/dev/$node"; done
-mount --rbind "$RIG/dev" /dev
-mount --bind "$MODULES" "$RIG/samba-modules"
-mount --bind "$RIG/modules" "$MODULES"
-"#;
 
 /// A server to be.
 #[derive(Clone)]
@@ -87,11 +80,10 @@ impl Builder {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         fs::write(root.join("smb.conf"), self.smb_conf(root, port)).unwrap();
         let needs_module = self.shares.iter().any(|share| share.conf.is_some());
-        lay_out_modules(root, needs_module);
-        lay_out_dev(root);
-        add_users(&root.join("smb.conf"));
+        layout::lay_out(root, needs_module);
+        layout::add_users(&root.join("smb.conf"));
         let syslog = Syslog::listen(&root.join("dev/log"));
-        let prepare = format!("RIG={}; MODULES={}; {MOUNTS}", root.display(), modules_dir().display());
+        let prepare = layout::prepare(root);
         let command = self.command_line(root);
         let mut daemon = Kept::start(Mounts::Private, &prepare, &command, &root.join("log.smbd"));
         let listens = eventually("smbd listens", SOON, || {
@@ -125,13 +117,13 @@ impl Builder {
         for share in &self.shares {
             let (dir, conf) = (root.join("shares").join(&share.name), conf_path(root, &share.name));
             fs::create_dir(&dir).unwrap();
-            chown(&dir, Some(id_of(USER, "-u")), Some(id_of(USER, "-g"))).unwrap();
+            chown(&dir, Some(layout::id_of(USER, "-u")), Some(layout::id_of(USER, "-g"))).unwrap();
             if let Some(conf_text) = &share.conf {
-                fs::write(&conf, conf_text).unwrap();
+                fs::write(&conf, in_home(conf_text, root)).unwrap();
             }
             text += &share.section(&dir, &conf);
         }
-        text
+        in_home(&text, root)
     }
 
     fn command_line(&self, root: &Path) -> Vec<String> {
@@ -194,7 +186,7 @@ impl Smbd {
 
     /// Replaces a share's vscan.conf. New connections see it.
     pub fn rewrite_conf(&self, share: &str, text: &str) {
-        fs::write(conf_path(self.home.path(), share), text).unwrap();
+        fs::write(conf_path(self.home.path(), share), in_home(text, self.home.path())).unwrap();
     }
 
     /// The whole log.
@@ -279,8 +271,23 @@ impl Smbd {
     }
 }
 
+impl Smbd {
+    /// Errors found under `VSCAN_VALGRIND` outlive the server, in target/valgrind.
+    fn keep_valgrind_report(&self) {
+        let report = self.valgrind_report();
+        if report.is_empty() {
+            return;
+        }
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/valgrind");
+        let file = dir.join(self.home.path().file_name().unwrap());
+        eprintln!("--- valgrind ({})\n{report}", file.display());
+        let _ = fs::create_dir_all(&dir).and_then(|()| fs::write(file, report));
+    }
+}
+
 impl Drop for Smbd {
     fn drop(&mut self) {
+        self.keep_valgrind_report();
         if !std::thread::panicking() {
             return;
         }
@@ -293,12 +300,13 @@ impl Drop for Smbd {
         eprintln!("--- smbd's log, from line {tail}");
         log.lines().skip(tail).for_each(|line| eprintln!("{line}"));
         eprintln!("--- syslog\n{}", self.syslog().join("\n"));
-        let valgrind = self.valgrind_report();
-        if !valgrind.is_empty() {
-            eprintln!("--- valgrind\n{valgrind}");
-        }
         crate::clamd::print_shared_log();
     }
+}
+
+/// `@RIG@` in a configuration stands for the server's temporary folder, whose name nobody knows before.
+fn in_home(text: &str, root: &Path) -> String {
+    text.replace("@RIG@", &root.display().to_string())
 }
 
 fn conf_path(root: &Path, share: &str) -> PathBuf {
@@ -312,76 +320,4 @@ fn read_lossy(path: &Path) -> String {
 /// Lets every user write: connecting to a unix socket takes that.
 pub(crate) fn open_to_all(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
-}
-
-/// Where smbd looks for VFS modules.
-fn modules_dir() -> PathBuf {
-    static DIR: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    let find = || {
-        let output = Command::new("smbd").arg("-b").output().expect("smbd is installed: run tests/setup.sh");
-        let text = String::from_utf8(output.stdout).unwrap();
-        let dir = text.lines().find_map(|line| line.trim().strip_prefix("MODULESDIR: ")).unwrap();
-        Path::new(dir).join("vfs")
-    };
-    DIR.get_or_init(find).clone()
-}
-
-/// A folder that stands for Samba's own: the same modules, by way of `samba-modules`, and ours.
-///
-/// smbd refuses `vfs objects = /path/to/vscan` (NT_STATUS_INVALID_PARAMETER), so the module must be found by name.
-fn lay_out_modules(root: &Path, with_ours: bool) {
-    let dir = root.join("modules");
-    fs::create_dir(&dir).unwrap();
-    for entry in fs::read_dir(modules_dir()).unwrap().flatten() {
-        symlink(root.join("samba-modules").join(entry.file_name()), dir.join(entry.file_name())).unwrap();
-    }
-    if with_ours {
-        let _ = fs::remove_file(dir.join("vscan.so"));
-        symlink(crate::module::module(), dir.join("vscan.so")).unwrap();
-    }
-}
-
-/// A folder that stands for /dev. What is only named here becomes a mount point.
-fn lay_out_dev(root: &Path) {
-    let dev = root.join("dev");
-    for dir in ["shm", "pts"] {
-        fs::create_dir_all(dev.join(dir)).unwrap();
-    }
-    for node in ["null", "zero", "full", "random", "urandom", "tty"] {
-        fs::write(dev.join(node), "").unwrap();
-    }
-    let links = [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")];
-    for (name, rest) in links {
-        symlink(format!("/proc/self/fd{rest}"), dev.join(name)).unwrap();
-    }
-    symlink("pts/ptmx", dev.join("ptmx")).unwrap();
-}
-
-fn add_users(smb_conf: &Path) {
-    for user in [USER, OTHER_USER] {
-        let mut tool = Command::new("smbpasswd")
-            .arg("-c")
-            .arg(smb_conf)
-            .args(["-s", "-a", user])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("smbpasswd can be run");
-        std::io::Write::write_all(
-            &mut tool.stdin.take().unwrap(),
-            format!("{PASSWORD}\n{PASSWORD}\n").as_bytes(),
-        )
-        .unwrap();
-        assert!(tool.wait().unwrap().success(), "smbpasswd adds {user}");
-    }
-}
-
-fn id_of(user: &str, which: &str) -> u32 {
-    let output = Command::new("id").args([which, user]).output().unwrap();
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap_or_else(|_| panic!("there is no user {user}"))
 }

@@ -60,15 +60,43 @@ impl Request {
         self.descriptor.as_ref().expect("a descriptor was passed")
     }
 
+    /// Whether these bytes are in the request or in the file behind its descriptor.
+    pub fn holds(&self, needle: &[u8]) -> bool {
+        let is_in =
+            |bytes: &[u8]| needle.is_empty() || bytes.windows(needle.len()).any(|part| part == needle);
+        is_in(&self.bytes) || self.has_descriptor() && is_in(&self.descriptor_content())
+    }
+
     /// The answer to what is no scan.
-    pub(super) fn small_talk(&self) -> Option<&'static [u8]> {
-        match self.bytes.as_slice() {
-            b"zPING\0" => Some(b"PONG\0"),
-            b"zVERSION\0" => Some(b"ClamAV 1.4.6\0"),
-            b"nPING\n" => Some(b"PONG\n"),
-            b"nVERSION\n" => Some(b"ClamAV 1.4.6\n"),
-            _ => None,
-        }
+    pub(super) fn small_talk(&self, version: &str) -> Option<Vec<u8>> {
+        let (command, end) = (self.command()?, self.end());
+        let answer = match command {
+            b"PING" => "PONG",
+            b"VERSION" => version,
+            _ => return None,
+        };
+        Some([answer.as_bytes(), end].concat())
+    }
+
+    /// clamd's answer with this verdict.
+    pub(super) fn judged(&self, verdict: &str) -> Vec<u8> {
+        let about = match self.command() {
+            Some(command) if command.starts_with(b"INSTREAM") => b"stream",
+            Some(command) => command.strip_prefix(b"SCAN ").unwrap_or(b"fd[12]"),
+            None => b"fd[12]",
+        };
+        [about, b": ", verdict.as_bytes(), self.end()].concat()
+    }
+
+    /// The command without its first letter, terminator and payload.
+    fn command(&self) -> Option<&[u8]> {
+        let rest = self.bytes.strip_prefix(b"z").or_else(|| self.bytes.strip_prefix(b"n"))?;
+        rest.split(|byte| self.end().contains(byte)).next()
+    }
+
+    /// The answer ends like the command.
+    fn end(&self) -> &'static [u8] {
+        if self.bytes.starts_with(b"z") { b"\0" } else { b"\n" }
     }
 
     pub(super) fn read(line: &Line) -> io::Result<Self> {
