@@ -26,6 +26,27 @@ pub enum Step {
     Done(Outcome),
 }
 
+impl Step {
+    /// Asks, and waits for the news with this state.
+    pub fn ask(ask: Ask, next: Box<impl Dialogue + 'static>) -> Self {
+        Self::Ask(ask, next)
+    }
+
+    /// Ends a dialogue that was told what it had not asked for. Only a driver with a bug does that.
+    pub fn out_of_turn(news: News<'_>) -> Self {
+        let told = match news {
+            News::Sent => "Sent",
+            News::SendFailed => "SendFailed",
+            News::FileEnded(_) => "FileEnded",
+            News::Received(_) => "Received",
+            News::EndOfStream => "EndOfStream",
+        };
+        let text =
+            format!("a bug in vscan, please report it: a scanner's dialogue was told {told} out of turn");
+        Self::Done(Err(Fault::Caller(text.into())))
+    }
+}
+
 /// What a dialogue may ask of the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -101,10 +122,11 @@ pub enum Takes {
 pub trait Scanner: Send + Sync {
     /// The scheme in the configuration, and the name in log lines (`clamav`).
     fn name(&self) -> &'static str;
-    /// Where to connect.
-    fn endpoint(&self) -> &crate::address::Endpoint;
+    /// Where to connect. `None` is a scanner without a daemon: its [`begin`](Self::begin) is [`Step::Done`] at once.
+    fn endpoint(&self) -> Option<&crate::address::Endpoint>;
     /// What it is given.
     fn takes(&self) -> Takes;
-    /// Begins a dialogue about one file on a fresh connection.
+    /// Begins a dialogue about one file on a fresh connection. A [`Step::Done`] needs no connection at all: the
+    /// scanner has no daemon, or its protocol cannot carry the request.
     fn begin(&self, object: &Object<'_>) -> Step;
 }

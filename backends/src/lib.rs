@@ -1,10 +1,24 @@
 //! Scanner dialogues: one file per scanner, bytes in and bytes out.
 //!
-//! Nothing here opens a socket, reads a clock or knows a file descriptor. `dialogue` is the contract with the
-//! driver (vscan-engine), `verdict` the words they share, and [`parse_scanner`] turns a line of the configuration into
-//! a [`dialogue::Scanner`].
+//! Nothing here opens a socket, reads a clock or knows a file descriptor. [`dialogue`] is the contract with the
+//! driver (vscan-engine), [`verdict`] the words they share, and [`registry::parse_scanner`] turns a word of the
+//! configuration into a [`dialogue::Scanner`]. `README.md` tells how to add a scanner.
 #![forbid(unsafe_code)]
 
+// The contract.
 pub mod address;
 pub mod dialogue;
 pub mod verdict;
+
+// What all scanners share.
+pub mod registry;
+pub mod transcript;
+pub mod wire;
+
+// The scanners.
+pub mod clamav;
+pub mod dummy;
+pub mod sophie;
+
+#[cfg(test)]
+mod testing;

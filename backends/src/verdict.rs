@@ -26,9 +26,7 @@ impl ThreatName {
 
     /// Takes the bytes of a reply. Control characters become `?`; a scanner that gives no name gets `unknown`.
     pub fn new(raw: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(raw);
-        let name: String =
-            text.trim().chars().map(|c| if c.is_control() { '?' } else { c }).take(Self::MAX_CHARS).collect();
+        let name = printable(raw, Self::MAX_CHARS);
         Self(if name.is_empty() { "unknown".to_owned() } else { name })
     }
 
@@ -51,6 +49,22 @@ pub struct MinorError {
     pub kind: MinorErrorKind,
     /// The scanner's own words, made printable.
     pub text: String,
+}
+
+impl MinorError {
+    /// Longer explanations are cut.
+    pub const MAX_CHARS: usize = 200;
+
+    /// Takes the bytes of a reply; control characters become `?`.
+    pub fn new(kind: MinorErrorKind, raw: &[u8]) -> Self {
+        Self { kind, text: printable(raw, Self::MAX_CHARS) }
+    }
+}
+
+/// A scanner's words, fit for one line of a log.
+fn printable(raw: &[u8], max_chars: usize) -> String {
+    let text = String::from_utf8_lossy(raw);
+    text.trim().chars().map(|c| if c.is_control() { '?' } else { c }).take(max_chars).collect()
 }
 
 /// The classes of [`MinorError`].
@@ -91,3 +105,20 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scanners_words_are_one_short_printable_line() {
+        assert_eq!(ThreatName::new(b" Eicar\nALERT\x1b[2J ").as_str(), "Eicar?ALERT?[2J");
+        assert_eq!(ThreatName::new(&[b'x'; 5000]).as_str().len(), ThreatName::MAX_CHARS);
+        assert_eq!(MinorError::new(MinorErrorKind::NotScannable, b"no\0 way").text, "no? way");
+    }
+
+    #[test]
+    fn a_threat_always_has_a_name() {
+        assert_eq!(ThreatName::new(b" \t").as_str(), "unknown");
+    }
+}

@@ -1,9 +1,13 @@
 //! Which file this is, and in which state.
 
-use rustix::fs::Stat;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use rustix::fs::{Stat, fstatfs};
+use rustix::time::{ClockId, clock_gettime};
 
 /// A file, whatever its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FileKey {
     /// The device it lives on.
     pub dev: u64,
@@ -12,7 +16,7 @@ pub struct FileKey {
 }
 
 /// A point of the kernel's wall clock in nanoseconds since 1970, as in file times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileTime(pub i128);
 
 impl FileTime {
@@ -20,12 +24,18 @@ impl FileTime {
     pub fn new(seconds: i64, nanoseconds: i64) -> Self {
         Self(i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds))
     }
+
+    /// The present.
+    pub fn now() -> Self {
+        let now = clock_gettime(ClockId::Realtime);
+        Self::new(now.tv_sec, now.tv_nsec)
+    }
 }
 
 /// A file in one state of its content: a verdict is about this, and about nothing else.
 ///
 /// Any write moves the ctime, which no user can set back; size and mtime are kept because they cost nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The file.
     pub key: FileKey,
@@ -48,5 +58,26 @@ impl Identity {
             mtime: FileTime::new(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
             ctime: FileTime::new(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
         }
+    }
+
+    /// Whether every write at `since` or later moves the ctime away from what it is here.
+    ///
+    /// The kernel stamps files with a clock that ticks: a write in the same tick as an earlier change leaves the ctime
+    /// as it was. Only when the tick of the last change was over by then does an equal ctime mean equal content.
+    pub fn shows_changes_since(&self, since: FileTime, granularity: Duration) -> bool {
+        let tick = i128::try_from(granularity.as_nanos()).unwrap_or(i128::MAX);
+        self.ctime.0.saturating_add(tick) < since.0
+    }
+}
+
+/// How coarse the timestamps of a file's filesystem can be.
+pub fn granularity(file: impl AsFd) -> Duration {
+    // From linux/magic.h: ext2 to ext4, xfs, btrfs, tmpfs, zfs (OpenZFS), bcachefs. They take the kernel's clock as it is,
+    // which ticks at least 100 times a second.
+    const FINE: [u64; 6] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x2FC1_2FC1, 0xCA45_1A4E];
+    match fstatfs(file) {
+        Ok(fs) if FINE.contains(&u64::try_from(fs.f_type).unwrap_or(0)) => Duration::from_millis(20),
+        // FAT counts in steps of 2 s, and a network filesystem's server has a clock of its own.
+        _ => Duration::from_secs(2),
     }
 }

@@ -1,0 +1,214 @@
+//! The scanners that there are: one line each.
+
+use std::fmt;
+
+use crate::address::AddressError;
+use crate::dialogue::Scanner;
+use crate::{clamav, dummy, sophie};
+
+/// A scanner that can be configured.
+pub struct Registered {
+    /// The word in the configuration, lower case; also the name of its transcript.
+    pub scheme: &'static str,
+    /// One line of help.
+    pub about: &'static str,
+    /// What stands behind `<scheme>:` when the configuration says no more than the scheme.
+    pub default_address: &'static str,
+    /// Makes one from what stands behind `<scheme>:`.
+    new: fn(&str) -> Result<Box<dyn Scanner>, AddressError>,
+}
+
+/// All scanners, the usual ones first.
+pub const SCANNERS: &[Registered] = &[
+    Registered {
+        scheme: "clamav",
+        about: "ClamAV's clamd: passes descriptors over a unix socket, or content over TCP",
+        default_address: "/run/clamav/clamd.ctl",
+        new: |address| Ok(clamav::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "sophie",
+        about: "Sophie, or savdid with the Sophie protocol: the daemon opens the path",
+        default_address: "/var/run/sophie",
+        new: |address| Ok(sophie::new("sophie", address.parse()?)),
+    },
+    Registered {
+        scheme: "trophie",
+        about: "Trophie, for Trend Micro's engine: the daemon opens the path",
+        default_address: "/var/run/trophie",
+        new: |address| Ok(sophie::new("trophie", address.parse()?)),
+    },
+    Registered {
+        scheme: "dummy",
+        about: "no scanner: names that match a pattern are infected, for tests",
+        default_address: "*eicar*",
+        new: |patterns| Ok(dummy::new(patterns)),
+    },
+];
+
+/// Turns a scanner as the configuration names it into one: `clamav`, `clamav:/run/clamav/clamd.ctl`,
+/// `clamav:tcp:10.0.0.5:3310`, `dummy:*eicar*;*.vir`.
+pub fn parse_scanner(spec: &str) -> Result<Box<dyn Scanner>, SpecError> {
+    let spec = spec.trim();
+    let (scheme, address) = match spec.split_once(':') {
+        Some((scheme, address)) => (scheme, Some(address)),
+        None => (spec, None),
+    };
+    let found = SCANNERS.iter().find(|scanner| scanner.scheme.eq_ignore_ascii_case(scheme));
+    let scanner = found.ok_or_else(|| SpecError::UnknownScheme { scheme: scheme.to_owned() })?;
+    (scanner.new)(address.unwrap_or(scanner.default_address))
+        .map_err(|error| SpecError::Address { scheme: scanner.scheme, error })
+}
+
+/// Text that names no scanner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpecError {
+    /// There is no scanner of this name.
+    UnknownScheme {
+        /// What stood before the first colon.
+        scheme: String,
+    },
+    /// The scanner is known, but what stands behind it is no address.
+    Address {
+        /// The scanner.
+        scheme: &'static str,
+        /// What is wrong with the address.
+        error: AddressError,
+    },
+}
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { scheme, error } => write!(f, "scanner {scheme}: {error}"),
+            Self::UnknownScheme { scheme } => {
+                write!(f, "there is no scanner {scheme:?}")?;
+                if let Some(nearest) = nearest(scheme) {
+                    write!(f, " (did you mean {nearest}?)")?;
+                }
+                let known: Vec<&str> = SCANNERS.iter().map(|scanner| scanner.scheme).collect();
+                write!(f, "; known are {}: write for example clamav:/run/clamav/clamd.ctl", known.join(", "))
+            }
+        }
+    }
+}
+
+impl std::error::Error for SpecError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::UnknownScheme { .. } => None,
+            Self::Address { error, .. } => Some(error),
+        }
+    }
+}
+
+/// The scheme that was probably meant.
+fn nearest(scheme: &str) -> Option<&'static str> {
+    const LIKELY: f64 = 0.75;
+    let scheme = scheme.to_ascii_lowercase();
+    let ranked =
+        SCANNERS.iter().map(|scanner| (strsim::jaro_winkler(&scheme, scanner.scheme), scanner.scheme));
+    let likely = ranked.filter(|(likeness, _)| *likeness >= LIKELY);
+    likely.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, scheme)| scheme)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialogue::Takes;
+    use crate::testing::recordings;
+
+    fn parsed(spec: &str) -> (&'static str, Option<String>, Takes) {
+        let scanner = parse_scanner(spec).unwrap();
+        (scanner.name(), scanner.endpoint().map(ToString::to_string), scanner.takes())
+    }
+
+    fn refusal(spec: &str) -> String {
+        parse_scanner(spec).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn accepts_a_scheme_with_an_address() {
+        let endpoint = |text: &str| Some(text.to_owned());
+        for (spec, expected) in [
+            ("clamav:/p/clamd.ctl", ("clamav", endpoint("unix:/p/clamd.ctl"), Takes::Descriptor)),
+            (" ClamAV:unix:/p ", ("clamav", endpoint("unix:/p"), Takes::Descriptor)),
+            ("clamav:tcp:10.0.0.5:3310", ("clamav", endpoint("tcp:10.0.0.5:3310"), Takes::Stream)),
+            ("clamav:[::1]:3310", ("clamav", endpoint("tcp:[::1]:3310"), Takes::Stream)),
+            ("sophie:/p", ("sophie", endpoint("unix:/p"), Takes::Path)),
+            ("trophie", ("trophie", endpoint("unix:/var/run/trophie"), Takes::Path)),
+            ("dummy:*.vir;a:b", ("dummy", None, Takes::Path)),
+        ] {
+            assert_eq!(parsed(spec), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_bad_address_with_the_name_of_the_scanner() {
+        for spec in ["clamav:", "clamav:clamd.ctl", "sophie:unix:sophie"] {
+            let refusal = refusal(spec);
+            assert!(
+                refusal.starts_with("scanner ") && refusal.contains("write /path/of/socket"),
+                "{refusal}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_an_unknown_scheme_and_names_the_nearest() {
+        for (spec, meant) in
+            [("clamd:/p", "clamav"), ("Klamav", "clamav"), ("sophos", "sophie"), ("trophy:/p", "trophie")]
+        {
+            assert!(refusal(spec).contains(&format!("(did you mean {meant}?)")), "{}", refusal(spec));
+        }
+        for spec in ["", "/dev/null", "tcp:10.0.0.5:3310"] {
+            let refusal = refusal(spec);
+            assert!(
+                !refusal.contains("did you mean") && refusal.contains("known are clamav, sophie"),
+                "{refusal}"
+            );
+        }
+    }
+
+    #[test]
+    fn schemes_are_unique_lower_case_words() {
+        for (index, scanner) in SCANNERS.iter().enumerate() {
+            assert!(scanner.scheme.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'));
+            assert!(
+                SCANNERS.iter().skip(index + 1).all(|other| other.scheme != scanner.scheme),
+                "{}",
+                scanner.scheme
+            );
+            assert!(!scanner.about.is_empty() && !scanner.about.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn every_scanner_works_with_its_scheme_alone_and_goes_by_it() {
+        for scanner in SCANNERS {
+            assert_eq!(parsed(scanner.scheme).0, scanner.scheme);
+        }
+    }
+
+    #[test]
+    fn the_readme_lists_every_scanner() {
+        for scanner in SCANNERS {
+            assert!(
+                include_str!("../README.md").contains(&format!("| `{}` |", scanner.scheme)),
+                "{}",
+                scanner.scheme
+            );
+        }
+    }
+
+    #[test]
+    fn every_scanner_has_recorded_dialogues_of_its_own() {
+        for scanner in SCANNERS {
+            let recordings = recordings(scanner.scheme);
+            assert!(!recordings.is_empty(), "{}", scanner.scheme);
+            for recording in recordings {
+                assert_eq!(parsed(&recording.scanner).0, scanner.scheme, "[{}]", recording.title);
+            }
+        }
+    }
+}

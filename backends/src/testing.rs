@@ -1,0 +1,179 @@
+//! Plays the driver's part: recorded dialogues and made-up replies, delivered in whatever pieces.
+
+use crate::dialogue::{Ask, News, Object, Outcome, Scanner, Step};
+use crate::registry::parse_scanner;
+use crate::transcript::{self, Blame, Ending, Event, Recording};
+use crate::verdict::{MinorErrorKind, Verdict};
+
+/// A file to ask about.
+pub(crate) const FILE: Object<'static> = Object { path: b"/share/letter.doc", size: 12 };
+
+/// In what pieces a run of the server's bytes arrives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Delivery {
+    /// In one.
+    Whole,
+    /// In two.
+    SplitAt(usize),
+    /// In pieces of this many bytes.
+    Pieces(usize),
+}
+
+impl Delivery {
+    fn pieces(self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let pieces: Vec<&[u8]> = match self {
+            Self::Whole => vec![bytes],
+            Self::SplitAt(at) => {
+                bytes.split_at_checked(at).map_or(vec![bytes], |(head, tail)| vec![head, tail])
+            }
+            Self::Pieces(size) => bytes.chunks(size).collect(),
+        };
+        pieces.into_iter().filter(|piece| !piece.is_empty()).map(<[u8]>::to_vec).collect()
+    }
+}
+
+/// The outcome for a reply after which the server closes; all that the dialogue sends is taken as sent.
+pub(crate) fn play_reply(
+    scanner: &dyn Scanner,
+    object: &Object<'_>,
+    reply: &[u8],
+    delivery: Delivery,
+) -> Outcome {
+    let mut pieces = delivery.pieces(reply).into_iter();
+    let mut step = scanner.begin(object);
+    loop {
+        step = match step {
+            Step::Done(outcome) => return outcome,
+            Step::Ask(
+                Ask::Write(_) | Ask::PassDescriptor(_) | Ask::Stream { .. } | Ask::Resume,
+                dialogue,
+            ) => dialogue.told(News::Sent),
+            Step::Ask(Ask::Read, dialogue) => match pieces.next() {
+                Some(piece) => dialogue.told(News::Received(&piece)),
+                None => dialogue.told(News::EndOfStream),
+            },
+        };
+    }
+}
+
+/// The same, whole and split at every byte; all must come to the same outcome.
+pub(crate) fn judge_everywhere(scanner: &dyn Scanner, object: &Object<'_>, reply: &[u8]) -> Outcome {
+    let whole = play_reply(scanner, object, reply, Delivery::Whole);
+    for delivery in (1..reply.len()).map(Delivery::SplitAt).chain([Delivery::Pieces(1)]) {
+        let outcome = play_reply(scanner, object, reply, delivery);
+        assert_eq!(outcome, whole, "{delivery:?} of {}", reply.escape_ascii());
+    }
+    whole
+}
+
+/// Plays all recordings of a scheme, whole and split at every byte.
+pub(crate) fn assert_recorded(scheme: &str) {
+    for recording in recordings(scheme) {
+        let longest = recording.events.iter().map(server_bytes).map(<[u8]>::len).max().unwrap_or(0);
+        for delivery in
+            [Delivery::Whole, Delivery::Pieces(1)].into_iter().chain((1..longest).map(Delivery::SplitAt))
+        {
+            let outcome = play(&recording, delivery);
+            assert_eq!(
+                Ending::from(&outcome),
+                recording.ending,
+                "[{}] {delivery:?}: {outcome:?}",
+                recording.title
+            );
+        }
+    }
+}
+
+/// The transcript of a scheme.
+pub(crate) fn recordings(scheme: &str) -> Vec<Recording> {
+    let path = format!("{}/transcripts/{scheme}.txt", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    transcript::parse(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn server_bytes(event: &Event) -> &[u8] {
+    match event {
+        Event::Server(bytes) => bytes,
+        Event::Client(_)
+        | Event::ClientWithDescriptor(_)
+        | Event::ClientContent(_)
+        | Event::ClientContentCut(_)
+        | Event::ServerEnd => &[],
+    }
+}
+
+/// Holds a dialogue to its recording: it must ask for exactly what the client did, in that order.
+fn play(recording: &Recording, delivery: Delivery) -> Outcome {
+    let scanner = parse_scanner(&recording.scanner).unwrap();
+    let mut events = recording.events.iter().flat_map(|event| in_pieces(event, delivery));
+    let mut step = scanner.begin(&Object { path: &recording.path, size: recording.size });
+    loop {
+        let (ask, dialogue) = match step {
+            Step::Done(outcome) => return outcome,
+            Step::Ask(ask, dialogue) => (ask, dialogue),
+        };
+        let event = events.next();
+        step = match (ask, event) {
+            (Ask::Write(asked), Some(Event::Client(recorded))) => {
+                assert_eq!(asked, recorded, "[{}]", recording.title);
+                dialogue.told(News::Sent)
+            }
+            (Ask::PassDescriptor(asked), Some(Event::ClientWithDescriptor(recorded))) => {
+                assert_eq!(asked, recorded, "[{}]", recording.title);
+                dialogue.told(News::Sent)
+            }
+            (Ask::Stream { framing, .. }, Some(Event::ClientContent(recorded))) if framing == recorded => {
+                dialogue.told(News::Sent)
+            }
+            (Ask::Stream { framing, .. }, Some(Event::ClientContentCut(recorded))) if framing == recorded => {
+                dialogue.told(News::SendFailed)
+            }
+            (Ask::Read, Some(Event::Server(bytes))) => dialogue.told(News::Received(&bytes)),
+            (Ask::Read, Some(Event::ServerEnd)) => dialogue.told(News::EndOfStream),
+            (ask, event) => panic!("[{}] the dialogue asks {ask:?}, recorded is {event:?}", recording.title),
+        };
+    }
+}
+
+fn in_pieces(event: &Event, delivery: Delivery) -> Vec<Event> {
+    match event {
+        Event::Server(bytes) => delivery.pieces(bytes).into_iter().map(Event::Server).collect(),
+        Event::Client(_)
+        | Event::ClientWithDescriptor(_)
+        | Event::ClientContent(_)
+        | Event::ClientContentCut(_)
+        | Event::ServerEnd => vec![event.clone()],
+    }
+}
+
+/// Those of many replies made of these words at random that were called clean. At least one is, or the words are ill
+/// chosen.
+pub(crate) fn clean_replies_of_noise(scanner: &dyn Scanner, words: &[&str]) -> Vec<String> {
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |limit: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        usize::try_from(random >> 33).unwrap() % limit
+    };
+    let mut clean = Vec::new();
+    for _ in 0..300_000 {
+        let length = below(8);
+        let reply: String = (0..length).map(|_| words[below(words.len())]).collect();
+        if play_reply(scanner, &FILE, reply.as_bytes(), Delivery::Whole) == Ok(Verdict::Clean) {
+            clean.push(reply);
+        }
+    }
+    assert!(!clean.is_empty(), "no reply at all was called clean");
+    clean
+}
+
+/// Claims that an outcome is a fault, and whose.
+pub(crate) fn assert_blamed(blame: Blame, outcome: &Outcome) {
+    assert_eq!(Ending::from(outcome), Ending::Fault(blame), "{outcome:?}");
+}
+
+/// Whether an outcome is a minor error of this kind.
+pub(crate) fn is_minor(kind: MinorErrorKind, outcome: &Outcome) -> bool {
+    Ending::from(outcome) == Ending::MinorError(kind)
+}

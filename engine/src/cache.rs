@@ -1,0 +1,177 @@
+//! What is known of files that were scanned already, in this process.
+//!
+//! A result is about one [`Identity`]: any change of the file makes it worthless by itself, so nothing has to be told to
+//! the cache when a file is written, renamed or deleted.
+
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use lru::LruCache;
+use vscan_backends::verdict::{ThreatName, Verdict};
+
+use crate::identity::{FileKey, FileTime, Identity};
+
+/// A result worth keeping. Errors are not: the next open asks again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Scanned and clean.
+    Clean,
+    /// Scanned and infected.
+    Infected(ThreatName),
+}
+
+impl Known {
+    /// The part of a verdict that may be kept.
+    pub fn from_verdict(verdict: &Verdict) -> Option<Self> {
+        match verdict {
+            Verdict::Clean => Some(Self::Clean),
+            Verdict::Infected(threat) => Some(Self::Infected(threat.clone())),
+            Verdict::MinorError(_) => None,
+        }
+    }
+}
+
+/// Results by file, the least recently used one leaving first.
+pub struct Cache {
+    entries: Option<LruCache<FileKey, Entry>>,
+    lifetime: Option<Duration>,
+}
+
+struct Entry {
+    identity: Identity,
+    known: Known,
+    stored: Instant,
+}
+
+impl Cache {
+    /// A cache of this many entries (0: none), each good for `lifetime` (`None`: as long as the file stays the same).
+    pub fn new(entries: usize, lifetime: Option<Duration>) -> Self {
+        let off = lifetime == Some(Duration::ZERO);
+        // Not `LruCache::new`, which takes the memory of a full cache at once, in every smbd.
+        let entries = NonZeroUsize::new(entries).filter(|_| !off).map(|limit| {
+            let mut cache = LruCache::unbounded();
+            cache.resize(limit);
+            cache
+        });
+        Self { entries, lifetime }
+    }
+
+    /// What is known of the file in exactly this state.
+    pub fn lookup(&mut self, identity: &Identity, now: Instant) -> Option<&Known> {
+        let entries = self.entries.as_mut()?;
+        let entry = entries.get(&identity.key)?;
+        let too_old = self.lifetime.is_some_and(|l| now.saturating_duration_since(entry.stored) >= l);
+        if too_old || entry.identity != *identity {
+            entries.pop(&identity.key);
+            return None;
+        }
+        // Looked up again because the borrow of the first look would forbid the removal above.
+        entries.peek(&identity.key).map(|entry| &entry.known)
+    }
+
+    /// Remembers a result of a scan that began at `began`, unless a later change could hide from the ctime.
+    pub fn store(
+        &mut self,
+        identity: Identity,
+        known: Known,
+        began: FileTime,
+        granularity: Duration,
+        now: Instant,
+    ) {
+        if let Some(entries) = self.entries.as_mut() {
+            if identity.shows_changes_since(began, granularity) {
+                entries.put(identity.key, Entry { identity, known, stored: now });
+            } else {
+                entries.pop(&identity.key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(20);
+
+    fn file(ino: u64, ctime_ms: i128) -> Identity {
+        Identity {
+            key: FileKey { dev: 1, ino },
+            size: 5,
+            mtime: FileTime(0),
+            ctime: FileTime(ctime_ms * 1_000_000),
+        }
+    }
+
+    fn at_ms(ms: i128) -> FileTime {
+        FileTime(ms * 1_000_000)
+    }
+
+    #[test]
+    fn remembers_a_file_until_it_changes() {
+        let now = Instant::now();
+        let mut cache = Cache::new(10, None);
+        cache.store(file(7, 1000), Known::Clean, at_ms(2000), TICK, now);
+        assert_eq!(cache.lookup(&file(7, 1000), now), Some(&Known::Clean));
+        assert_eq!(cache.lookup(&Identity { mtime: FileTime(1), ..file(7, 1000) }, now), None);
+        assert_eq!(cache.lookup(&file(7, 1000), now), None, "a change removes the entry");
+    }
+
+    #[test]
+    fn each_part_of_the_identity_counts() {
+        let now = Instant::now();
+        let known = file(7, 1000);
+        let others = [
+            Identity { size: 6, ..known },
+            Identity { ctime: FileTime(known.ctime.0 + 1), ..known },
+            Identity { key: FileKey { dev: 2, ino: 7 }, ..known },
+            file(8, 1000),
+        ];
+        for other in others {
+            let mut cache = Cache::new(10, None);
+            cache.store(known, Known::Clean, at_ms(2000), TICK, now);
+            assert_eq!(cache.lookup(&other, now), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn forgets_what_is_too_old() {
+        let now = Instant::now();
+        let mut cache = Cache::new(10, Some(Duration::from_secs(5)));
+        cache.store(file(7, 1000), Known::Clean, at_ms(2000), TICK, now);
+        assert!(cache.lookup(&file(7, 1000), now + Duration::from_secs(4)).is_some());
+        assert!(cache.lookup(&file(7, 1000), now + Duration::from_secs(5)).is_none());
+    }
+
+    #[test]
+    fn refuses_a_result_that_a_write_in_the_same_tick_could_outdate() {
+        let now = Instant::now();
+        let mut cache = Cache::new(10, None);
+        cache.store(file(7, 1000), Known::Clean, at_ms(1020), TICK, now);
+        assert_eq!(cache.lookup(&file(7, 1000), now), None);
+        cache.store(file(7, 1000), Known::Clean, at_ms(1021), TICK, now);
+        assert_eq!(cache.lookup(&file(7, 1000), now), Some(&Known::Clean));
+    }
+
+    #[test]
+    fn the_least_recently_used_entry_leaves_first() {
+        let now = Instant::now();
+        let mut cache = Cache::new(2, None);
+        for ino in [1, 2] {
+            cache.store(file(ino, 1000), Known::Clean, at_ms(2000), TICK, now);
+        }
+        assert!(cache.lookup(&file(1, 1000), now).is_some());
+        cache.store(file(3, 1000), Known::Clean, at_ms(2000), TICK, now);
+        assert!(cache.lookup(&file(2, 1000), now).is_none());
+        assert!(cache.lookup(&file(1, 1000), now).is_some());
+    }
+
+    #[test]
+    fn zero_entries_or_zero_lifetime_switch_it_off() {
+        let now = Instant::now();
+        for mut cache in [Cache::new(0, None), Cache::new(9, Some(Duration::ZERO))] {
+            cache.store(file(7, 1000), Known::Clean, at_ms(2000), TICK, now);
+            assert_eq!(cache.lookup(&file(7, 1000), now), None);
+        }
+    }
+}

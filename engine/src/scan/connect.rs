@@ -1,0 +1,105 @@
+//! Opening a connection to a scanner without waiting for it.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt};
+use vscan_backends::address::Endpoint;
+use vscan_backends::verdict::Fault;
+
+/// A connection that is being made.
+pub(super) struct Connection {
+    socket: OwnedFd,
+    target: Target,
+    established: bool,
+}
+
+enum Target {
+    Unix(SocketAddrUnix),
+    Inet(SocketAddr),
+}
+
+/// Where a connection stands.
+pub(super) enum Connected {
+    Yes,
+    /// The socket becomes writable when it is.
+    Pending,
+    /// The listener's queue is full, and the kernel will not say when it no longer is: ask again in a moment.
+    Busy,
+}
+
+impl Connection {
+    /// A fresh socket for the endpoint. A host name is resolved here, so addresses are better in the configuration.
+    pub(super) fn new(endpoint: &Endpoint) -> Result<Self, Fault> {
+        let target = match endpoint {
+            Endpoint::Unix(path) => Target::Unix(
+                SocketAddrUnix::new(path.as_os_str().as_bytes())
+                    .map_err(|e| unreachable(endpoint, &describe(e)))?,
+            ),
+            Endpoint::Tcp { host, port } => {
+                let mut found = (host.as_str(), *port)
+                    .to_socket_addrs()
+                    .map_err(|e| unreachable(endpoint, &format!("the name cannot be resolved ({e})")))?;
+                Target::Inet(found.next().ok_or_else(|| unreachable(endpoint, "the name has no address"))?)
+            }
+        };
+        let family = match target {
+            Target::Unix(_) => AddressFamily::UNIX,
+            Target::Inet(SocketAddr::V4(_)) => AddressFamily::INET,
+            Target::Inet(SocketAddr::V6(_)) => AddressFamily::INET6,
+        };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(family, SocketType::STREAM, flags, None)
+            .map_err(|e| unreachable(endpoint, &describe(e)))?;
+        if matches!(target, Target::Inet(_)) {
+            // Requests are small and wait for an answer. That the option could fail is no reason not to scan.
+            let _ = sockopt::set_tcp_nodelay(&socket, true);
+        }
+        Ok(Self { socket, target, established: false })
+    }
+
+    pub(super) fn socket(&self) -> &OwnedFd {
+        &self.socket
+    }
+
+    pub(super) fn into_socket(self) -> OwnedFd {
+        self.socket
+    }
+
+    /// Starts to connect, or looks whether it has succeeded. Needs the rights to the scanner's socket.
+    pub(super) fn advance(&mut self, endpoint: &Endpoint) -> Result<Connected, Fault> {
+        if self.established {
+            return Ok(Connected::Yes);
+        }
+        let result = match &self.target {
+            Target::Unix(address) => connect(&self.socket, address),
+            Target::Inet(address) => connect(&self.socket, address),
+        };
+        match result {
+            // ISCONN: an earlier attempt has succeeded meanwhile.
+            Ok(()) | Err(Errno::ISCONN) => {
+                self.established = true;
+                Ok(Connected::Yes)
+            }
+            Err(Errno::INPROGRESS | Errno::ALREADY | Errno::INTR) => Ok(Connected::Pending),
+            Err(Errno::AGAIN) => Ok(Connected::Busy),
+            Err(e) => Err(unreachable(endpoint, &describe(e))),
+        }
+    }
+}
+
+fn unreachable(endpoint: &Endpoint, why: &str) -> Fault {
+    Fault::Transport(format!("cannot reach the scanner at {endpoint}: {why}").into())
+}
+
+/// The usual reasons in words that say what to do.
+fn describe(e: Errno) -> String {
+    match e {
+        Errno::NOENT => "there is no such socket; is the scanner running?".to_owned(),
+        Errno::CONNREFUSED => "nobody listens there; is the scanner running?".to_owned(),
+        Errno::ACCESS | Errno::PERM => "permission denied; check the rights of the socket".to_owned(),
+        other => std::io::Error::from(other).to_string(),
+    }
+}

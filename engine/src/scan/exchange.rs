@@ -1,0 +1,378 @@
+//! One scan: a dialogue, a socket and a file, advanced as far as they go without waiting.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::io::{Errno, IoSlice};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, send, sendmsg};
+use vscan_backends::address::Endpoint;
+use vscan_backends::dialogue::{Ask, Dialogue, News, Object, Outcome, Scanner, Step};
+use vscan_backends::verdict::Fault;
+
+use super::Timeouts;
+use super::connect::{Connected, Connection};
+use super::content::{Content, Piece};
+
+/// How long a full listener is left alone before the next attempt.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
+
+/// Pieces of a stream that one call of [`Exchange::advance`] sends at most, so that a large file on a fast socket
+/// does not keep an event loop.
+const PIECES_AT_ONCE: usize = 4;
+
+/// What an exchange waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// The socket has bytes to read.
+    Readable,
+    /// The socket takes bytes.
+    Writable,
+    /// Either.
+    Both,
+    /// Nothing but time.
+    Pause,
+}
+
+/// How far an exchange has come.
+#[derive(Debug)]
+pub enum Progress {
+    /// Call [`Exchange::advance`] again when this happens, or at this time.
+    Waiting(Wait, Instant),
+    /// The scan is over.
+    Done(Outcome),
+}
+
+/// A scan under way.
+pub struct Exchange {
+    state: State,
+    dialogue: Option<Box<dyn Dialogue>>,
+    /// Private and read-only: clamd moves the offset of the descriptor that it is passed.
+    file: OwnedFd,
+    endpoint: Endpoint,
+    timeouts: Timeouts,
+    /// When the whole scan must be over.
+    deadline: Instant,
+    last_sign_of_life: Instant,
+}
+
+enum State {
+    Connecting(Connection, Ask),
+    Sending(OwnedFd, Sending),
+    /// A stream; `Sending` holds the piece on its way.
+    Streaming(OwnedFd, Sending, Content),
+    Reading(OwnedFd),
+    Done(Outcome),
+    /// Only while a step is taken.
+    Between,
+}
+
+/// Bytes on their way out.
+#[derive(Default)]
+struct Sending {
+    bytes: VecDeque<u8>,
+    with_descriptor: bool,
+}
+
+impl Sending {
+    fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes: bytes.into(), with_descriptor: false }
+    }
+}
+
+enum Sent {
+    All,
+    /// The socket is full.
+    Full,
+    /// The peer no longer listens.
+    Broken,
+}
+
+impl Exchange {
+    /// Begins a scan of `file`, a private descriptor opened for reading.
+    pub fn new(
+        scanner: &dyn Scanner,
+        file: OwnedFd,
+        object: &Object<'_>,
+        timeouts: Timeouts,
+        now: Instant,
+    ) -> Self {
+        let (state, dialogue) = match (scanner.begin(object), scanner.endpoint()) {
+            (Step::Done(outcome), _) => (State::Done(outcome), None),
+            (Step::Ask(..), None) => {
+                (State::Done(Err(Fault::Caller("this scanner has no address to talk to".into()))), None)
+            }
+            (Step::Ask(ask, dialogue), Some(endpoint)) => match Connection::new(endpoint) {
+                Ok(connection) => (State::Connecting(connection, ask), Some(dialogue)),
+                Err(fault) => (State::Done(Err(fault)), None),
+            },
+        };
+        let endpoint = scanner.endpoint().cloned().unwrap_or_else(|| Endpoint::Unix(Default::default()));
+        Self {
+            state,
+            dialogue,
+            file,
+            endpoint,
+            timeouts,
+            deadline: now + timeouts.scan,
+            last_sign_of_life: now,
+        }
+    }
+
+    /// An exchange that is over before it began.
+    pub fn failed(file: OwnedFd, fault: Fault, timeouts: Timeouts, now: Instant) -> Self {
+        Self {
+            state: State::Done(Err(fault)),
+            dialogue: None,
+            file,
+            endpoint: Endpoint::Unix(Default::default()),
+            timeouts,
+            deadline: now,
+            last_sign_of_life: now,
+        }
+    }
+
+    /// The socket to watch; `None` before there is one and after the end.
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match &self.state {
+            State::Connecting(connection, _) => Some(connection.socket().as_fd()),
+            State::Sending(socket, _) | State::Streaming(socket, ..) | State::Reading(socket) => {
+                Some(socket.as_fd())
+            }
+            State::Done(_) | State::Between => None,
+        }
+    }
+
+    /// Whether the next [`Exchange::advance`] connects, and so needs the rights to the scanner's socket.
+    pub fn is_connecting(&self) -> bool {
+        matches!(self.state, State::Connecting(..))
+    }
+
+    /// Ends the exchange, closing its connection, and gives the file back.
+    pub fn into_file(self) -> OwnedFd {
+        self.file
+    }
+
+    /// Goes on as far as possible without waiting.
+    pub fn advance(&mut self, now: Instant) -> Progress {
+        let mut pieces = PIECES_AT_ONCE;
+        loop {
+            let state = mem::replace(&mut self.state, State::Between);
+            let (next, wait) = self.step(state, now, &mut pieces);
+            self.state = next;
+            if let State::Done(outcome) = &self.state {
+                return Progress::Done(outcome.clone());
+            }
+            let Some(wait) = wait else { continue };
+            let (deadline, fault) = self.next_deadline();
+            if now >= deadline {
+                self.state = State::Done(Err(fault.clone()));
+                return Progress::Done(Err(fault));
+            }
+            let wake = if wait == Wait::Pause { deadline.min(now + BUSY_PAUSE) } else { deadline };
+            return Progress::Waiting(wait, wake);
+        }
+    }
+
+    /// One step; a [`Wait`] when it led nowhere for now.
+    fn step(&mut self, state: State, now: Instant, pieces: &mut usize) -> (State, Option<Wait>) {
+        match state {
+            State::Connecting(mut connection, ask) => match connection.advance(&self.endpoint) {
+                Ok(Connected::Yes) => {
+                    self.last_sign_of_life = now;
+                    (self.obey(connection.into_socket(), ask), None)
+                }
+                Ok(Connected::Pending) => (State::Connecting(connection, ask), Some(Wait::Writable)),
+                Ok(Connected::Busy) => (State::Connecting(connection, ask), Some(Wait::Pause)),
+                Err(fault) => (State::Done(Err(fault)), None),
+            },
+            State::Sending(socket, mut sending) => match self.send(&socket, &mut sending, now) {
+                Ok(Sent::All) => (self.tell(socket, News::Sent), None),
+                Ok(Sent::Full) => (State::Sending(socket, sending), Some(Wait::Writable)),
+                Ok(Sent::Broken) => (self.tell(socket, News::SendFailed), None),
+                Err(fault) => (State::Done(Err(fault)), None),
+            },
+            State::Streaming(socket, sending, content) => self.stream(socket, sending, content, now, pieces),
+            State::Reading(socket) => match self.receive(&socket, now) {
+                Ok(Some(bytes)) => (self.tell_received(socket, &bytes), None),
+                Ok(None) => (State::Reading(socket), Some(Wait::Readable)),
+                Err(fault) => (State::Done(Err(fault)), None),
+            },
+            State::Done(outcome) => (State::Done(outcome), None),
+            State::Between => {
+                (State::Done(Err(Fault::Caller("a scan was driven from within itself".into()))), None)
+            }
+        }
+    }
+
+    fn stream(
+        &mut self,
+        socket: OwnedFd,
+        mut sending: Sending,
+        mut content: Content,
+        now: Instant,
+        pieces: &mut usize,
+    ) -> (State, Option<Wait>) {
+        // A scanner may answer before it has heard everything, and one that is not listened to may stop reading.
+        match self.receive(&socket, now) {
+            Ok(Some(bytes)) => return (self.interrupted(socket, sending, content, &bytes), None),
+            Ok(None) => {}
+            Err(fault) => return (State::Done(Err(fault)), None),
+        }
+        match self.send(&socket, &mut sending, now) {
+            Ok(Sent::All) => {}
+            Ok(Sent::Full) => return (State::Streaming(socket, sending, content), Some(Wait::Both)),
+            Ok(Sent::Broken) => return (self.tell(socket, News::SendFailed), None),
+            Err(fault) => return (State::Done(Err(fault)), None),
+        }
+        if *pieces == 0 {
+            return (State::Streaming(socket, sending, content), Some(Wait::Both));
+        }
+        *pieces -= 1;
+        match content.next_piece(self.file.as_fd()) {
+            Ok(Piece::Bytes(bytes)) => (State::Streaming(socket, Sending::new(bytes), content), None),
+            Ok(Piece::End) => (self.tell(socket, News::Sent), None),
+            Ok(Piece::Short(sent)) => (self.tell(socket, News::FileEnded(sent)), None),
+            Err(e) => {
+                let why = format!("the file cannot be read: {}", std::io::Error::from(e));
+                (State::Done(Err(Fault::Caller(why.into()))), None)
+            }
+        }
+    }
+
+    /// Bytes came in the middle of a stream: the dialogue says whether to go on.
+    fn interrupted(&mut self, socket: OwnedFd, sending: Sending, content: Content, bytes: &[u8]) -> State {
+        match self.ask_dialogue(news_of(bytes)) {
+            Step::Ask(Ask::Resume, dialogue) => {
+                self.dialogue = Some(dialogue);
+                State::Streaming(socket, sending, content)
+            }
+            Step::Ask(ask, dialogue) => {
+                self.dialogue = Some(dialogue);
+                self.obey(socket, ask)
+            }
+            Step::Done(outcome) => State::Done(outcome),
+        }
+    }
+
+    fn tell_received(&mut self, socket: OwnedFd, bytes: &[u8]) -> State {
+        self.tell(socket, news_of(bytes))
+    }
+
+    fn tell(&mut self, socket: OwnedFd, news: News<'_>) -> State {
+        match self.ask_dialogue(news) {
+            Step::Ask(ask, dialogue) => {
+                self.dialogue = Some(dialogue);
+                self.obey(socket, ask)
+            }
+            Step::Done(outcome) => State::Done(outcome),
+        }
+    }
+
+    fn ask_dialogue(&mut self, news: News<'_>) -> Step {
+        match self.dialogue.take() {
+            Some(dialogue) => dialogue.told(news),
+            None => Step::Done(Err(Fault::Caller("the dialogue is over".into()))),
+        }
+    }
+
+    fn obey(&self, socket: OwnedFd, ask: Ask) -> State {
+        match ask {
+            Ask::Write(bytes) => State::Sending(socket, Sending::new(bytes.into_owned())),
+            Ask::PassDescriptor(bytes) => {
+                State::Sending(socket, Sending { bytes: bytes.into_owned().into(), with_descriptor: true })
+            }
+            Ask::Stream { offset, length, framing } => {
+                State::Streaming(socket, Sending::default(), Content::new(offset, length, framing))
+            }
+            Ask::Read => State::Reading(socket),
+            Ask::Resume => State::Done(Err(Fault::Caller(
+                "the dialogue resumed a stream that was not interrupted".into(),
+            ))),
+        }
+    }
+
+    fn send(&mut self, socket: &OwnedFd, sending: &mut Sending, now: Instant) -> Result<Sent, Fault> {
+        while !sending.bytes.is_empty() {
+            // Without a contiguous view a wrapped buffer would go out in two calls, and the descriptor with half of it.
+            let bytes = sending.bytes.make_contiguous();
+            let result = if sending.with_descriptor {
+                send_with_descriptor(socket, bytes, self.file.as_fd())
+            } else {
+                send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+            };
+            match result {
+                Ok(count) => {
+                    sending.with_descriptor = false;
+                    sending.bytes.drain(..count);
+                    self.last_sign_of_life = now;
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(Sent::Full),
+                Err(Errno::PIPE | Errno::CONNRESET) => return Ok(Sent::Broken),
+                Err(e) => return Err(self.broke(e)),
+            }
+        }
+        Ok(Sent::All)
+    }
+
+    /// Bytes that have come: `None` when there are none yet, empty at the end of the stream.
+    fn receive(&mut self, socket: &OwnedFd, now: Instant) -> Result<Option<Vec<u8>>, Fault> {
+        let mut buffer = [0; 4096];
+        loop {
+            match recv(socket, &mut buffer, RecvFlags::DONTWAIT) {
+                Ok((count, _)) => {
+                    self.last_sign_of_life = now;
+                    return Ok(Some(buffer.get(..count).unwrap_or_default().to_vec()));
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(None),
+                // The peer closed with our bytes unread; what it had said before has been read already.
+                Err(Errno::CONNRESET) => return Ok(Some(Vec::new())),
+                Err(e) => return Err(self.broke(e)),
+            }
+        }
+    }
+
+    fn broke(&self, e: Errno) -> Fault {
+        let why = std::io::Error::from(e);
+        Fault::Transport(format!("the connection to the scanner at {} broke: {why}", self.endpoint).into())
+    }
+
+    /// The nearest deadline, and what to say when it has passed.
+    fn next_deadline(&self) -> (Instant, Fault) {
+        let (limit, what) = if self.is_connecting() {
+            (self.timeouts.connect, "did not accept a connection")
+        } else {
+            (self.timeouts.io, "showed no sign of life")
+        };
+        let part = self.last_sign_of_life + limit;
+        let (at, why) = if part <= self.deadline {
+            let option = if self.is_connecting() { "connect timeout" } else { "io timeout" };
+            (part, format!("{what} for {} ({option})", seconds(limit)))
+        } else {
+            (self.deadline, format!("gave no verdict within {} (scan timeout)", seconds(self.timeouts.scan)))
+        };
+        (at, Fault::Transport(format!("the scanner at {} {why}", self.endpoint).into()))
+    }
+}
+
+fn news_of(bytes: &[u8]) -> News<'_> {
+    if bytes.is_empty() { News::EndOfStream } else { News::Received(bytes) }
+}
+
+fn send_with_descriptor(socket: &OwnedFd, bytes: &[u8], file: BorrowedFd<'_>) -> Result<usize, Errno> {
+    let files = [file];
+    let mut space = [mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(&files)) {
+        return Err(Errno::NOBUFS);
+    }
+    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+}
+
+/// A duration as an administrator writes it.
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}

@@ -1,0 +1,63 @@
+//! openat: a descriptor is about to leave for smbd. The point of enforcement, whatever way led here.
+
+use rustix::fs::{FileType, fstat};
+use vscan_engine::filetype;
+use vscan_engine::identity::Identity;
+use vscan_engine::protection::{Considered, Judgement, Occasion};
+
+use crate::host::root::Root;
+use crate::host::views::HostFd;
+use crate::private_file;
+use crate::share::{Share, Writer};
+
+/// What becomes of a fresh descriptor.
+pub enum Descriptor {
+    /// smbd gets it; with a [`Writer`] when its close is to be watched.
+    Granted(Option<Writer>),
+    /// smbd gets EACCES instead.
+    Refused,
+}
+
+/// Decides about a descriptor that the next module has opened with these flags.
+pub fn after(share: &Share, descriptor: HostFd<'_>, flags: i32) -> Descriptor {
+    let Ok(stat) = fstat(descriptor.as_fd()) else { return Descriptor::Granted(None) };
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Descriptor::Granted(None);
+    }
+    let identity = Identity::of(&stat);
+    let access = flags & libc::O_ACCMODE;
+    // O_TRUNC has emptied the file by now; an empty file has nothing to hide.
+    let shows_content = access != libc::O_WRONLY && identity.size > 0;
+    if shows_content && share.scans_opens() && !share.is_granted(&identity) && !judge(share, descriptor, &identity) {
+        return Descriptor::Refused;
+    }
+    let watched = access != libc::O_RDONLY && share.scans_closes();
+    Descriptor::Granted(watched.then(|| Writer::new(identity)))
+}
+
+/// Whether the content may be seen; scans on the spot if need be.
+fn judge(share: &Share, descriptor: HostFd<'_>, identity: &Identity) -> bool {
+    let protection = share.protection();
+    let path = share.path_of_descriptor(descriptor.as_fd());
+    let place = share.place(&path);
+    let file_type = || private_file::open_again(descriptor.as_fd()).and_then(|file| filetype::of(&file));
+    let judgement = match protection.consider(&place, identity, &file_type) {
+        Considered::Judged(judgement) => judgement,
+        known => match private_file::open_again(descriptor.as_fd()) {
+            None => protection.cannot_read(&place, Occasion::Open, &share.context()),
+            Some(file) => match known {
+                Considered::KnownInfected(threat) => {
+                    protection.act_on_known(&threat, &file, &place, Occasion::Open, &share.context())
+                }
+                Considered::Judged(_) | Considered::Unknown => {
+                    protection.scan(file, &place, Occasion::Open, &share.context(), &Root)
+                }
+            },
+        },
+    };
+    match judgement {
+        // A scan looks at the file as it is when the scan ends, and so does the client.
+        Judgement::Allowed(_) => true,
+        Judgement::Denied(_) => false,
+    }
+}

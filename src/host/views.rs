@@ -1,0 +1,78 @@
+//! Samba's objects as the hooks see them: borrowed for one call, copied where they must live longer.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::marker::PhantomData;
+use std::os::fd::BorrowedFd;
+
+use super::abi::Layout;
+use super::samba;
+
+/// A client's request to open a file: what create_file was called with.
+pub struct OpenRequest<'a> {
+    /// The name below the share's root, as bytes.
+    pub name: &'a [u8],
+    /// Whether it names an alternate data stream.
+    pub is_stream: bool,
+    /// The access the client asks for, not yet mapped.
+    pub access_mask: u32,
+    /// FILE_OPEN, FILE_OVERWRITE and the like.
+    pub create_disposition: u32,
+    /// FILE_DIRECTORY_FILE and the like.
+    pub create_options: u32,
+}
+
+impl<'a> OpenRequest<'a> {
+    /// Looks at the arguments of create_file.
+    ///
+    /// # Safety
+    /// `call` holds the arguments that smbd passed to the hook that is running, which outlive `'a`.
+    pub(super) unsafe fn new(call: &'a samba::CreateFile, layout: &Layout) -> Self {
+        // SAFETY: smbd passes a valid smb_filename; the layout, chosen for this smbd and checked in connect, says where
+        // its two strings are.
+        let (name, stream) = unsafe {
+            (
+                string_at(call.smb_fname.cast(), layout.smb_filename.base_name),
+                string_at(call.smb_fname.cast(), layout.smb_filename.stream_name),
+            )
+        };
+        Self {
+            name: name.map_or(b"", CStr::to_bytes),
+            is_stream: stream.is_some_and(|s| !s.is_empty()),
+            access_mask: call.access_mask,
+            create_disposition: call.create_disposition,
+            create_options: call.create_options,
+        }
+    }
+}
+
+/// The string behind the pointer member at `offset`; `None` for a null pointer.
+///
+/// # Safety
+/// `object` is valid, has a `char *` member at `offset` that is null or NUL-terminated, and outlives `'a` unchanged.
+pub(super) unsafe fn string_at<'a>(object: *const u8, offset: usize) -> Option<&'a CStr> {
+    // SAFETY: the caller's promise; members of C structures are aligned.
+    let text = unsafe { object.add(offset).cast::<*const c_char>().read() };
+    // SAFETY: the caller's promise again.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
+}
+
+/// A descriptor of smbd's, for the length of a hook.
+#[derive(Clone, Copy)]
+pub struct HostFd<'a> {
+    fd: BorrowedFd<'a>,
+    lifetime: PhantomData<&'a ()>,
+}
+
+impl<'a> HostFd<'a> {
+    /// # Safety
+    /// `fd` is open and stays open for `'a`.
+    pub(super) unsafe fn new(fd: c_int) -> Self {
+        // SAFETY: the caller's promise; and smbd's descriptors are never -1 here.
+        Self { fd: unsafe { BorrowedFd::borrow_raw(fd) }, lifetime: PhantomData }
+    }
+
+    /// For system calls that look.
+    pub fn as_fd(&self) -> BorrowedFd<'a> {
+        self.fd
+    }
+}

@@ -1,0 +1,206 @@
+//! One client's connection to one share: its protection, and what is going on in it.
+
+use std::cell::RefCell;
+use std::os::fd::AsFd;
+
+use rustix::fs::{CWD, readlinkat};
+use vscan_engine::identity::{FileKey, Identity};
+use vscan_engine::log::Log;
+use vscan_engine::protection::{Context, Denial, Place, Protection};
+
+use crate::host::NtStatus;
+use crate::private_file::proc_name;
+
+/// A connection. Hooks nest, so everything that changes is in cells that are borrowed for a moment only.
+pub struct Share {
+    protection: Protection,
+    name: String,
+    user: String,
+    client: String,
+    /// The share's root as configured: what patterns and log lines are about.
+    path: Vec<u8>,
+    /// The same without symlinks: what the kernel says of descriptors.
+    real_path: Vec<u8>,
+    /// The opens that are under way, innermost last.
+    opens: RefCell<Vec<OpenFile>>,
+}
+
+/// A file whose create_file is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenFile {
+    /// Which file that is.
+    pub key: FileKey,
+    /// What create_file has decided about it.
+    pub grant: Grant,
+}
+
+/// What `openat` may hand out without asking again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// Any content: the client cannot see it, or it is about to be discarded.
+    AnyContent,
+    /// The file in exactly this state.
+    Exactly(Identity),
+}
+
+/// Who connected to what.
+pub struct Connected<'a> {
+    /// The share's name.
+    pub share: &'a str,
+    /// The client's user.
+    pub user: &'a str,
+    /// The client's address.
+    pub client: &'a str,
+    /// The share's root directory.
+    pub path: &'a [u8],
+}
+
+impl Share {
+    /// A connection that was accepted.
+    pub fn new(connected: &Connected<'_>, protection: Protection) -> Self {
+        let path = trim_slashes(connected.path).to_vec();
+        let real_path = std::fs::canonicalize(os_str(&path))
+            .map_or_else(|_| path.clone(), |real| trim_slashes(real.as_os_str().as_encoded_bytes()).to_vec());
+        Self {
+            protection,
+            name: connected.share.to_owned(),
+            user: connected.user.to_owned(),
+            client: connected.client.to_owned(),
+            path,
+            real_path,
+            opens: RefCell::default(),
+        }
+    }
+
+    /// The rules, the scanner and the results of this share.
+    pub fn protection(&self) -> &Protection {
+        &self.protection
+    }
+
+    /// The share's log.
+    pub fn log(&self) -> &dyn Log {
+        self.protection.log()
+    }
+
+    /// Who is asking.
+    pub fn context(&self) -> Context<'_> {
+        Context { share: &self.name, share_path: &self.path, user: &self.user, client: &self.client }
+    }
+
+    /// Whether files are scanned when they are opened.
+    pub fn scans_opens(&self) -> bool {
+        self.protection.settings().scan_on_open
+    }
+
+    /// Whether files are scanned when they are closed after a change.
+    pub fn scans_closes(&self) -> bool {
+        self.protection.settings().scan_on_close
+    }
+
+    /// The absolute path of a name below the share's root.
+    pub fn path_of(&self, name: &[u8]) -> Vec<u8> {
+        match name {
+            b"" | b"." => self.path.clone(),
+            name => [&self.path, b"/", name].concat(),
+        }
+    }
+
+    /// The path at which an open file is now, below the share's root as configured.
+    pub fn path_of_descriptor(&self, descriptor: impl AsFd) -> Vec<u8> {
+        let real = real_path(descriptor);
+        match below(&self.real_path, &real) {
+            Some(name) => self.path_of(name),
+            None => real,
+        }
+    }
+
+    /// Whether an open file is inside the share.
+    pub fn contains(&self, descriptor: impl AsFd) -> bool {
+        below(&self.real_path, &real_path(descriptor)).is_some()
+    }
+
+    /// A path, and its part below the share's root.
+    pub fn place<'a>(&self, path: &'a [u8]) -> Place<'a> {
+        Place { path, path_in_share: below(&self.path, path).unwrap_or(path) }
+    }
+
+    /// Remembers what create_file decided, for the openat that smbd does next.
+    pub fn grant(&self, open: OpenFile) {
+        self.opens.borrow_mut().push(open);
+    }
+
+    /// Whether an open under way covers this file in this state.
+    pub fn is_granted(&self, identity: &Identity) -> bool {
+        self.opens.borrow().iter().rev().any(|open| {
+            open.key == identity.key
+                && match open.grant {
+                    Grant::AnyContent => true,
+                    Grant::Exactly(granted) => granted == *identity,
+                }
+        })
+    }
+
+    /// How many opens are under way.
+    pub fn opens_depth(&self) -> usize {
+        self.opens.borrow().len()
+    }
+
+    /// Forgets the opens that began after there were `depth`.
+    pub fn end_opens_above(&self, depth: usize) {
+        self.opens.borrow_mut().truncate(depth);
+    }
+}
+
+/// What a client gets for a denied open.
+pub fn nt_status(denial: Denial) -> NtStatus {
+    match denial {
+        Denial::VirusInfected => NtStatus::VIRUS_INFECTED,
+        Denial::AccessDenied { .. } => NtStatus::ACCESS_DENIED,
+    }
+}
+
+/// A file that is open for writing, as it was when it was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Writer {
+    at_open: Identity,
+}
+
+impl Writer {
+    /// A file in the state in which it was opened.
+    pub fn new(at_open: Identity) -> Self {
+        Self { at_open }
+    }
+
+    /// Which file it is.
+    pub fn key(&self) -> FileKey {
+        self.at_open.key
+    }
+
+    /// Whether the file has changed since.
+    pub fn has_changed(&self, now: &Identity) -> bool {
+        self.at_open != *now
+    }
+}
+
+fn real_path(descriptor: impl AsFd) -> Vec<u8> {
+    readlinkat(CWD, proc_name(descriptor), Vec::new()).map_or_else(|_| Vec::new(), |path| path.into_bytes())
+}
+
+/// The part of `path` below the directory `root` (which has no trailing slash; the root of all is empty).
+fn below<'a>(root: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
+    match path.strip_prefix(root)? {
+        [] => Some(b""),
+        [b'/', name @ ..] => Some(name),
+        _ => None,
+    }
+}
+
+fn trim_slashes(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|&b| b != b'/').map_or(0, |last| last + 1);
+    path.get(..end).unwrap_or(path)
+}
+
+fn os_str(path: &[u8]) -> &std::ffi::OsStr {
+    use std::os::unix::ffi::OsStrExt as _;
+    std::ffi::OsStr::from_bytes(if path.is_empty() { b"/" } else { path })
+}
