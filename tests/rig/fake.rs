@@ -1,8 +1,8 @@
 //! A scanner that misbehaves to order.
 //!
-//! It speaks just enough of clamd's protocol to know where a request ends, answers PING and VERSION by itself (those
-//! are not counted), and treats whatever arrives in another protocol as one request per read. Every connection has its own thread,
-//! so any number of scans may wait for it at once.
+//! It speaks just enough of clamd's protocol to know where a request ends and answers PING and VERSION by itself
+//! (those are not counted); there are no sessions. In any other protocol, one read is one request. Every connection
+//! has a thread of its own, so any number of scans may wait at once.
 
 use std::io::{self, Write};
 use std::path::PathBuf;

@@ -7,6 +7,22 @@
 //! the parts it used print what they know: configuration, logs, syslog.
 //!
 //! There is one place that sleeps: [`wait`].
+//!
+//! ```text
+//! let scanner = FakeDaemon::in_front_of(Clamd::shared());      // a real clamd, with a counter and a brake
+//! let conf = format!("[samba-vscan]\nscanner = clamav:{}\n", scanner.socket().display());
+//! let smbd = Smbd::with(Share::vscan("s", &conf));
+//! plant(&smbd.dir("s").join("slow.doc"), b"needle and hay");
+//! plant(&smbd.dir("s").join("bad.com"), &eicar());
+//! let client = Client::connect(&smbd, "s");
+//! scanner.hold_only(b"needle");
+//! let slow = client.open("slow.doc", Open::read());
+//! slow.wait_until_pending();
+//! assert_eq!(client.read("bad.com"), Err(Status::VIRUS_INFECTED));
+//! scanner.release();
+//! assert_eq!(slow.wait().status, Status::OK);
+//! assert_eq!(scanner.scans(), 2);
+//! ```
 #![forbid(unsafe_code)]
 // The rig has one answer to trouble: the test fails, here, with these words.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]

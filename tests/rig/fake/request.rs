@@ -49,11 +49,7 @@ impl Request {
 
     /// All bytes of the file behind the passed descriptor, as they are now.
     pub fn descriptor_content(&self) -> Vec<u8> {
-        let file = File::from(self.descriptor().fd.try_clone().unwrap());
-        let mut content = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
-        // Positioned: the offset is shared with whoever passed the descriptor.
-        file.read_exact_at(&mut content, 0).unwrap();
-        content
+        self.descriptor().content().unwrap()
     }
 
     fn descriptor(&self) -> &Descriptor {
@@ -64,7 +60,8 @@ impl Request {
     pub fn holds(&self, needle: &[u8]) -> bool {
         let is_in =
             |bytes: &[u8]| needle.is_empty() || bytes.windows(needle.len()).any(|part| part == needle);
-        is_in(&self.bytes) || self.has_descriptor() && is_in(&self.descriptor_content())
+        let content = self.descriptor.as_ref().and_then(|descriptor| descriptor.content().ok());
+        is_in(&self.bytes) || content.is_some_and(|content| is_in(&content))
     }
 
     /// The answer to what is no scan.
@@ -145,6 +142,19 @@ impl Descriptor {
     fn new(fd: OwnedFd) -> Self {
         let offset = rustix::fs::seek(&fd, SeekFrom::Current(0)).unwrap_or(0);
         Self { fd, offset }
+    }
+
+    fn content(&self) -> io::Result<Vec<u8>> {
+        let file = File::from(self.fd.try_clone()?);
+        let mut content = Vec::new();
+        let mut part = [0; 65536];
+        loop {
+            // Positioned: the offset is shared with whoever passed the descriptor.
+            match file.read_at(&mut part, content.len() as u64)? {
+                0 => return Ok(content),
+                length => content.extend_from_slice(&part[..length]),
+            }
+        }
     }
 }
 
