@@ -3,14 +3,11 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-packages="samba smbclient samba-vfs-modules samba-testsuite clamav-daemon clamdscan clamav clang libclang-dev
-    python3-venv attr acl valgrind zip util-linux"
-missing=""
-for package in $packages; do
-    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-    [ "$state" = installed ] || missing="$missing $package"
-done
-if [ -n "$missing" ]; then
+is_installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+install() {
     # The rig starts daemons of its own; the system's shall not start.
     policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
@@ -19,9 +16,18 @@ if [ -n "$missing" ]; then
         trap 'rm -f "$policy"' EXIT
     fi
     apt-get update -q
-    # shellcheck disable=SC2086 # a list of words
-    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
-fi
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+}
+
+set --
+for package in samba smbclient samba-testsuite clamav-daemon clamdscan clamav clang libclang-dev python3-venv \
+    attr acl valgrind zip; do
+    is_installed "$package" || set -- "$@" "$package"
+done
+[ $# -eq 0 ] || install "$@"
+# A package of their own, or part of samba: that depends on the release.
+modules=$(smbd -b | sed -n 's/^ *MODULESDIR: //p')/vfs
+[ -e "$modules/virusfilter.so" ] || install samba-vfs-modules
 
 venv=target/venv
 if ! cmp -s tests/requirements.txt "$venv/installed"; then
