@@ -293,6 +293,23 @@ fn a_fake_daemon_holds_the_answer_about_one_file() {
 }
 
 #[test]
+fn a_fake_daemon_answers_in_the_words_of_the_request() {
+    let fake = FakeDaemon::tcp(Conduct::Clean);
+    let ask = |request: &[u8]| {
+        let mut line = std::net::TcpStream::connect(("127.0.0.1", fake.port())).unwrap();
+        std::io::Write::write_all(&mut line, request).unwrap();
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut line, &mut answer).unwrap();
+        answer
+    };
+    assert_eq!(ask(b"zSCAN /a b\0"), "/a b: OK\0");
+    assert_eq!(ask(b"zINSTREAM\0\0\0\0\x02hi\0\0\0\0"), "stream: OK\0");
+    fake.version("ClamAV 1.4.6/27000/today");
+    assert_eq!(ask(b"nVERSION\n"), "ClamAV 1.4.6/27000/today\n");
+    assert_eq!(fake.scans(), 2);
+}
+
+#[test]
 fn a_fake_daemon_fails_to_order() {
     let fake = FakeDaemon::unix(Conduct::CloseAtOnce);
     let ask = || {
