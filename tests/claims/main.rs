@@ -1,0 +1,7 @@
+//! Claims about the whole system, by theme. One binary, so that one clamd serves them all.
+//!
+//! Run `tests/setup.sh` once, then `cargo test -p vscan-tests` as root.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+/// The rig itself, on shares without our module.
+mod rig;

@@ -1,0 +1,102 @@
+//! What smbd finds around it: its own /dev, its own folder of modules, its own users.
+//!
+//! smbd runs in a private mount namespace. There, [`prepare`] puts folders of the rig in the place of /dev and of
+//! Samba's modules; the machine sees nothing of it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::{OTHER_USER, PASSWORD, USER};
+
+/// A /dev with our syslog socket in it, and a folder of modules with ours in it.
+const MOUNTS: &str = r#"
+for node in null zero full random urandom tty shm pts; do mount --bind /dev/$node "$RIG/dev/$node"; done
+mount --rbind "$RIG/dev" /dev
+mount --bind "$MODULES" "$RIG/samba-modules"
+mount --bind "$RIG/modules" "$MODULES"
+"#;
+
+/// The folders that must be there before the shell script `prepare`.
+pub(super) fn lay_out(root: &Path, with_our_module: bool) {
+    lay_out_modules(root, with_our_module);
+    lay_out_dev(root);
+}
+
+/// The shell script that mounts what [`lay_out`] made.
+pub(super) fn prepare(root: &Path) -> String {
+    format!("RIG={}; MODULES={}; {MOUNTS}", root.display(), modules_dir().display())
+}
+
+/// Where smbd looks for VFS modules.
+fn modules_dir() -> PathBuf {
+    static DIR: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    let find = || {
+        let output = Command::new("smbd").arg("-b").output().expect("smbd is installed: run tests/setup.sh");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let dir = text.lines().find_map(|line| line.trim().strip_prefix("MODULESDIR: ")).unwrap();
+        Path::new(dir).join("vfs")
+    };
+    DIR.get_or_init(find).clone()
+}
+
+/// A folder that stands for Samba's own: the same modules, by way of `samba-modules`, and ours.
+///
+/// smbd refuses `vfs objects = /path/to/vscan` (NT_STATUS_INVALID_PARAMETER), so the module must be found by name.
+fn lay_out_modules(root: &Path, with_ours: bool) {
+    let dir = root.join("modules");
+    fs::create_dir(&dir).unwrap();
+    for entry in fs::read_dir(modules_dir()).unwrap().flatten() {
+        symlink(root.join("samba-modules").join(entry.file_name()), dir.join(entry.file_name())).unwrap();
+    }
+    if with_ours {
+        let _ = fs::remove_file(dir.join("vscan.so"));
+        symlink(crate::module::module(), dir.join("vscan.so")).unwrap();
+    }
+}
+
+/// A folder that stands for /dev. What is only named here becomes a mount point.
+fn lay_out_dev(root: &Path) {
+    let dev = root.join("dev");
+    for dir in ["shm", "pts"] {
+        fs::create_dir_all(dev.join(dir)).unwrap();
+    }
+    for node in ["null", "zero", "full", "random", "urandom", "tty"] {
+        fs::write(dev.join(node), "").unwrap();
+    }
+    let links = [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")];
+    for (name, rest) in links {
+        symlink(format!("/proc/self/fd{rest}"), dev.join(name)).unwrap();
+    }
+    symlink("pts/ptmx", dev.join("ptmx")).unwrap();
+}
+
+pub(super) fn add_users(smb_conf: &Path) {
+    for user in [USER, OTHER_USER] {
+        let mut tool = Command::new("smbpasswd")
+            .arg("-c")
+            .arg(smb_conf)
+            .args(["-s", "-a", user])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("smbpasswd can be run");
+        std::io::Write::write_all(
+            &mut tool.stdin.take().unwrap(),
+            format!("{PASSWORD}\n{PASSWORD}\n").as_bytes(),
+        )
+        .unwrap();
+        assert!(tool.wait().unwrap().success(), "smbpasswd adds {user}");
+    }
+}
+
+pub(super) fn id_of(user: &str, which: &str) -> u32 {
+    let output = Command::new("id").args([which, user]).output().unwrap();
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap_or_else(|_| panic!("there is no user {user}"))
+}
