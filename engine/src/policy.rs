@@ -7,7 +7,8 @@ use std::fmt;
 
 use vscan_backends::verdict::{Fault, Verdict};
 
-use crate::settings::{InfectedAction, InfectedStatus, OverLimit, Settings, Size};
+use crate::action::Action;
+use crate::settings::{InfectedStatus, OverLimit, Settings, Size};
 
 /// What is known of a file before any scan.
 pub struct Facts<'a> {
@@ -170,7 +171,7 @@ pub struct Decision {
     /// Whether the file may be used.
     pub access: Access,
     /// What to do with the file; `Nothing` unless it is infected and the settings are enforced.
-    pub action: InfectedAction,
+    pub action: Action,
 }
 
 /// What a verdict, or the lack of one, means.
@@ -180,20 +181,20 @@ pub struct Decision {
 /// let users get files past the scanner by naming them so.
 pub fn after(verdict: &Result<Verdict, Fault>, rules: &Settings) -> Decision {
     let (denial, action) = match verdict {
-        Ok(Verdict::Clean) => (None, InfectedAction::Nothing),
+        Ok(Verdict::Clean) => (None, Action::Nothing),
         Ok(Verdict::Infected(_)) => (Some(infected_status(rules)), rules.infected_file_action),
         Ok(Verdict::MinorError(_)) | Err(Fault::Caller(_)) => {
-            (denied_if(rules.deny_access_on_minor_error), InfectedAction::Nothing)
+            (denied_if(rules.deny_access_on_minor_error), Action::Nothing)
         }
         Err(Fault::Garbled(_) | Fault::Misbehaved(_) | Fault::Transport(_)) => {
-            (denied_if(rules.deny_access_on_error), InfectedAction::Nothing)
+            (denied_if(rules.deny_access_on_error), Action::Nothing)
         }
     };
     match (denial, rules.enforce) {
-        (None, _) => Decision { access: Access::Allow, action: InfectedAction::Nothing },
+        (None, _) => Decision { access: Access::Allow, action: Action::Nothing },
         (Some(status), true) => Decision { access: Access::Deny(status), action },
         (Some(status), false) => {
-            Decision { access: Access::AllowUnenforced(status), action: InfectedAction::Nothing }
+            Decision { access: Access::AllowUnenforced(status), action: Action::Nothing }
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::privilege::Privilege;
 use crate::report::{self, Finding};
 use crate::scan::exchange::Exchange;
 use crate::scan::{Timeouts, blocking};
-use crate::settings::{InfectedAction, Lifetime, Settings};
+use crate::settings::{Lifetime, Settings};
 
 /// A file that changes during a scan is scanned again, this often in all.
 const MAX_SCANS: u32 = 3;
@@ -304,7 +304,7 @@ impl Protection {
     ) -> Judgement {
         let decision = policy::after(outcome, &self.settings);
         let action = match (decision.action, outcome, file) {
-            (InfectedAction::Nothing, ..) => None,
+            (Action::Nothing, ..) => None,
             (action, Ok(Verdict::Infected(threat)), Some(file)) => {
                 Some(self.act(action, threat, file, identity, context))
             }
@@ -325,18 +325,12 @@ impl Protection {
     /// Does to the file what the settings say; what came of it, for the log.
     fn act(
         &self,
-        action: InfectedAction,
+        action: Action,
         threat: &ThreatName,
         file: BorrowedFd<'_>,
         identity: &Identity,
         context: &Context<'_>,
     ) -> String {
-        let action = match action {
-            InfectedAction::Nothing => Action::Nothing,
-            InfectedAction::Quarantine => Action::Quarantine,
-            InfectedAction::Delete => Action::Delete,
-            InfectedAction::Rename => Action::Rename,
-        };
         let find = Find {
             share: context.share,
             share_path: Path::new(OsStr::from_bytes(context.share_path)),

@@ -306,7 +306,7 @@ unsafe extern "C" fn close(handle: *mut vfs_handle_struct, fsp: *mut files_struc
             // only through this hook.
             unsafe {
                 let share = state::share(handle, layout?)?;
-                let open = state::take_writer(handle, fsp)?;
+                let open = state::take_closing_writer(handle, fsp, samba::fsp_fd(fsp))?;
                 hooks::close::before(share, HostFd::new(open.fd), &open.writer)
             }
         },

@@ -103,10 +103,7 @@ pub(super) unsafe fn take_closing_writer(
 ///
 /// # Safety
 /// As for [`set_writer`].
-unsafe fn take_writer(
-    handle: *mut vfs_handle_struct,
-    fsp: *mut files_struct,
-) -> Option<Box<OpenForWriting>> {
+unsafe fn take_writer(handle: *mut vfs_handle_struct, fsp: *mut files_struct) -> Option<Box<OpenForWriting>> {
     // SAFETY: returns our memory or null; extensions are kept per handle, so nobody else's comes back.
     let slot = unsafe { samba::vfs_fetch_fsp_extension(handle, fsp) }.cast::<*mut OpenForWriting>();
     if slot.is_null() {

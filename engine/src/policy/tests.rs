@@ -127,7 +127,7 @@ fn caller() -> Result<Verdict, Fault> {
     Err(Fault::Caller("x".into()))
 }
 
-const NOTHING: InfectedAction = InfectedAction::Nothing;
+const NOTHING: Action = Action::Nothing;
 
 #[test]
 fn clean_files_are_allowed() {
@@ -137,15 +137,11 @@ fn clean_files_are_allowed() {
 #[test]
 fn infected_files_are_denied_and_acted_on() {
     for (text, status, action) in [
-        ("", Status::Infected, InfectedAction::Quarantine),
-        ("infected status = access denied", Status::AccessDenied, InfectedAction::Quarantine),
-        ("infected file action = unlink", Status::Infected, InfectedAction::Delete),
+        ("", Status::Infected, Action::Quarantine),
+        ("infected status = access denied", Status::AccessDenied, Action::Quarantine),
+        ("infected file action = unlink", Status::Infected, Action::Delete),
         ("infected file action = nothing", Status::Infected, NOTHING),
-        (
-            "deny access on error = no\ndeny access on minor error = no",
-            Status::Infected,
-            InfectedAction::Quarantine,
-        ),
+        ("deny access on error = no\ndeny access on minor error = no", Status::Infected, Action::Quarantine),
     ] {
         assert_eq!(
             after(&infected(), &rules(text)),

@@ -7,9 +7,10 @@ use super::option::Opt;
 use super::table::{OPTIONS, RENAME_SUFFIX, SCANNER, SOCKET_PATH};
 use super::written::{Entry, Written};
 use super::{
-    CacheLimits, Complaint, Facility, Host, InfectedAction, InfectedStatus, Lifetime, MimeTypes,
-    OnConfigError, OverLimit, PathPatterns, Priority, Settings, Severity, Share, Size, Syslog,
+    CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, OnConfigError, OverLimit,
+    PathPatterns, Priority, Settings, Severity, Share, Size, Syslog,
 };
+use crate::action::Action;
 
 /// Settings in the making, with the values that only together become one.
 pub(super) struct Draft {
@@ -67,7 +68,7 @@ impl Draft {
                 deny_access_on_minor_error: true,
                 enforce: true,
                 infected_status: InfectedStatus::AccessDenied,
-                infected_file_action: InfectedAction::Nothing,
+                infected_file_action: Action::Nothing,
                 quarantine_directory: PathBuf::new(),
                 quarantine_prefix: String::new(),
                 rename_prefix: String::new(),

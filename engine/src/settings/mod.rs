@@ -24,6 +24,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::action::Action;
+
 pub use complaint::{Complaint, Origin, Severity};
 pub use example::example;
 pub use option::{Alias, Kind, Opt};
@@ -67,7 +69,7 @@ pub struct Settings {
     /// What a client is told about an infected file.
     pub infected_status: InfectedStatus,
     /// What is done with an infected file.
-    pub infected_file_action: InfectedAction,
+    pub infected_file_action: Action,
     /// Where infected files go; absolute.
     pub quarantine_directory: PathBuf,
     /// How names in quarantine begin.
@@ -126,19 +128,6 @@ pub enum InfectedStatus {
     VirusInfected,
     /// The ordinary "access denied".
     AccessDenied,
-}
-
-/// `infected file action`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InfectedAction {
-    /// Move it to the quarantine directory.
-    Quarantine,
-    /// Delete it.
-    Delete,
-    /// Rename it where it is.
-    Rename,
-    /// Leave it alone.
-    Nothing,
 }
 
 /// `on config error`.

@@ -9,7 +9,8 @@ use super::option::{Alias, Applied, Kind, Opt};
 use super::patterns::{FileRegexp, MimeTypes, PathPatterns};
 use super::syslog::{FACILITIES, PRIORITIES};
 use super::value::{choice, entries, lifetime, name_part, size, timeout, yes_no};
-use super::{InfectedAction, InfectedStatus, OnConfigError, OverLimit};
+use super::{InfectedStatus, OnConfigError, OverLimit};
+use crate::action::Action;
 
 fn set<T>(field: &mut T, parsed: Result<T, String>) -> Applied {
     *field = parsed?;
@@ -46,13 +47,13 @@ const OVER_LIMIT: &[(&str, OverLimit)] = &[("allow", OverLimit::Allow), ("deny",
 const INFECTED_STATUS: &[(&str, InfectedStatus)] =
     &[("virus infected", InfectedStatus::VirusInfected), ("access denied", InfectedStatus::AccessDenied)];
 
-const INFECTED_ACTION: &[(&str, InfectedAction)] = &[
-    ("quarantine", InfectedAction::Quarantine),
-    ("delete", InfectedAction::Delete),
-    ("remove", InfectedAction::Delete),
-    ("unlink", InfectedAction::Delete),
-    ("rename", InfectedAction::Rename),
-    ("nothing", InfectedAction::Nothing),
+const INFECTED_ACTION: &[(&str, Action)] = &[
+    ("quarantine", Action::Quarantine),
+    ("delete", Action::Delete),
+    ("remove", Action::Delete),
+    ("unlink", Action::Delete),
+    ("rename", Action::Rename),
+    ("nothing", Action::Nothing),
 ];
 
 const ON_CONFIG_ERROR: &[(&str, OnConfigError)] =
@@ -454,7 +455,7 @@ mod tests {
         assert!(settings.deny_access_on_error && settings.deny_access_on_minor_error);
         assert_eq!(settings.max_file_size, None);
         assert!(settings.exclude_file_regexp.is_none() && settings.exclude_paths.is_empty());
-        assert_eq!(settings.infected_file_action, InfectedAction::Quarantine);
+        assert_eq!(settings.infected_file_action, Action::Quarantine);
         assert!(settings.cache.is_some() && settings.syslog.is_some());
     }
 }

@@ -266,7 +266,7 @@ fn sample_files_of_samba_vscan_mean_what_they_meant() {
         assert_eq!(settings.scanner, scanner);
         assert_eq!(settings.quarantine_directory, Path::new("/tmp"));
         assert_eq!(settings.quarantine_prefix, "vir-");
-        assert_eq!(settings.infected_file_action, InfectedAction::Quarantine);
+        assert_eq!(settings.infected_file_action, Action::Quarantine);
         let lifetime = Lifetime::For(Duration::from_secs(5));
         assert_eq!(settings.cache, Some(CacheLimits { entries: 100, lifetime }));
         assert!(settings.max_file_size.is_none() && settings.exclude_file_regexp.is_none());
