@@ -31,7 +31,11 @@ pub(crate) fn protected(socket: &Path, more: &str) -> Smbd {
 
 /// The lines about a file since a mark.
 pub(crate) fn lines_about(smbd: &Smbd, mark: usize, name: &str) -> Vec<String> {
-    smbd.log_since(mark).lines().filter(|line| line.contains(name)).map(|line| line.trim().to_owned()).collect()
+    smbd.log_since(mark)
+        .lines()
+        .filter(|line| line.contains(name))
+        .map(|line| line.trim().to_owned())
+        .collect()
 }
 
 /// The line about a file since a mark, of which there is exactly one; it holds all these words.

@@ -175,7 +175,8 @@ impl Smbd {
     /// Describes a server.
     #[expect(clippy::new_ret_no_self, reason = "a server is there when it is started")]
     pub fn new() -> Builder {
-        Builder { shares: Vec::new(), options: Vec::new(), valgrind: false, preload: None }.global("log level", "1 vscan:5")
+        Builder { shares: Vec::new(), options: Vec::new(), valgrind: false, preload: None }
+            .global("log level", "1 vscan:5")
     }
 
     /// A server with this one share.

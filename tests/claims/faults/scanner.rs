@@ -47,7 +47,10 @@ impl Policies {
         let line = the_line_about(&self.smbd, mark, "f.txt", words);
         assert!(line.contains("could not be scanned") && line.contains(": access denied (open,"), "{line}");
         let mark = self.smbd.log_mark();
-        assert_eq!(self.smbd.smbclient("lenient").get("f.txt").expect("the lenient share allows"), clean(1, 100));
+        assert_eq!(
+            self.smbd.smbclient("lenient").get("f.txt").expect("the lenient share allows"),
+            clean(1, 100)
+        );
         let line = the_line_about(&self.smbd, mark, "f.txt", words);
         assert!(line.contains(": allowed by the settings (open,"), "{line}");
     }
@@ -204,7 +207,7 @@ fn an_answer_to_another_request_is_an_error() {
 #[test]
 fn an_error_of_clamds_own_is_an_error() {
     let scanner = FakeDaemon::unix(Conduct::Answer(b"fd[12]: Can't allocate memory ERROR\0".to_vec()));
-    Policies::of(&scanner.socket(), "").decide(&["clamd says \"fd[12]: Can't allocate memory"]);
+    Policies::of(&scanner.socket(), "").decide(&["clamd says \"Can", "t allocate memory\""]);
 }
 
 #[test]
