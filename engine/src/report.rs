@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_name_cannot_end_its_own_quotes() {
-        let place = Place { path: br#"/s/a" is infected: "#, path_in_share: b"" };
+        let place = Place { path: br#"/s/a" is infected: \"#, path_in_share: b"" };
         assert_eq!(quoted(&place), r#""/s/a\" is infected: \\""#);
     }
 }
