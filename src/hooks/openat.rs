@@ -46,6 +46,11 @@ pub fn after(share: &Share, descriptor: HostFd<'_>) -> Descriptor {
     Descriptor::Granted(watched.then(|| Writer::new(descriptor.as_fd(), identity)))
 }
 
+/// What becomes of it when [`after`] has panicked.
+pub fn after_panic(share: &Share) -> Descriptor {
+    if share.denies_on_error() { Descriptor::Refused } else { Descriptor::Granted(None) }
+}
+
 /// Whether the content may be seen; scans on the spot if need be.
 fn judge(share: &Share, descriptor: HostFd<'_>, identity: &Identity) -> bool {
     let protection = share.protection();
