@@ -153,7 +153,10 @@ impl Builder {
                 ]
                 .map(String::from),
             );
-            line.push(log);
+            line.extend([
+                log,
+                concat!("--suppressions=", env!("CARGO_MANIFEST_DIR"), "/rig/smbd/valgrind.supp").into(),
+            ]);
         }
         // A session of its own (see keeper) and no process group: on SIGTERM smbd would signal all of it.
         line.extend(["smbd", "--foreground", "--no-process-group", "--configfile"].map(String::from));
