@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use vscan_tests::clamd::{Clamd, THREAT};
+use vscan_tests::clamd::Clamd;
 use vscan_tests::client::{Client, Open, Status};
 use vscan_tests::fake::{Conduct, FakeDaemon};
 use vscan_tests::samples::{clean, eicar, plant};

@@ -44,9 +44,8 @@ impl Held {
         let before = self.scanner.scans();
         self.scanner.hold();
         let open: Pending = self.client.open("f", Open::read());
-        self.scanner.wait_for_scans(before + 1, SOON);
-        // The request is counted before clamd is asked; the change must not be what clamd sees.
-        thread::sleep(Duration::from_millis(100));
+        // Not only asked for: the change must not be what clamd sees.
+        self.scanner.wait_for_answers(before + 1, SOON);
         change();
         self.scanner.release();
         open.wait()

@@ -125,6 +125,28 @@ fn a_scanner_that_hangs_up_is_an_error() {
 }
 
 #[test]
+fn a_scanner_that_hangs_up_in_the_middle_of_the_file_is_an_error() {
+    let scanner = FakeDaemon::tcp(Conduct::CloseAtOnce);
+    let policies = Policies::with(&format!("clamav:tcp:127.0.0.1:{}", scanner.port()), "");
+    for share in ["strict", "lenient"] {
+        // More than the sockets' buffers take: somebody has to read it.
+        let path = policies.smbd.dir(share).join("f.txt");
+        std::fs::File::options().write(true).open(path).unwrap().set_len(64 << 20).unwrap();
+    }
+    let mark = policies.smbd.log_mark();
+    policies.smbd.smbclient("strict").get("f.txt").unwrap_err().refused_with("NT_STATUS_ACCESS_DENIED");
+    the_line_about(&policies.smbd, mark, "f.txt", &["hung up while it was sent the file", ": access denied"]);
+    let mark = policies.smbd.log_mark();
+    assert_eq!(policies.smbd.smbclient("lenient").get("f.txt").unwrap().len(), 64 << 20);
+    the_line_about(
+        &policies.smbd,
+        mark,
+        "f.txt",
+        &["hung up while it was sent the file", "allowed by the settings"],
+    );
+}
+
+#[test]
 fn a_scanner_that_is_silent_is_an_error_after_the_io_timeout() {
     let scanner = FakeDaemon::unix(Conduct::NeverAnswer);
     let policies = Policies::of(&scanner.socket(), "io timeout = 300ms");
