@@ -87,13 +87,18 @@ pub fn judge_single_line(reply: &mut LineReader, judge: impl Fn(&[u8]) -> Outcom
 pub fn judge_cut_off(reply: &LineReader, judge: impl Fn(&[u8]) -> Outcome) -> Outcome {
     let rest = reply.rest();
     if rest.is_empty() {
-        return Err(Fault::Transport("the scanner closed the connection without an answer".into()));
+        return Err(Fault::Transport(
+            "the scanner closed the connection without an answer; its own log may say why".into(),
+        ));
     }
     let outcome = judge(rest);
     if is_threat(&outcome) {
         return outcome;
     }
-    let text = format!("the scanner closed the connection in the middle of its answer {}", quoted(rest));
+    let text = format!(
+        "the scanner closed the connection in the middle of its answer {}; its own log may say why",
+        quoted(rest)
+    );
     Err(Fault::Transport(text.into()))
 }
 

@@ -113,10 +113,26 @@ pub(crate) fn config_error(log: &dyn Log, place: &Place<'_>) {
     log.line(Level::Error, &format!("{}: {why}", quoted(place)));
 }
 
+/// A quote in the name must not look like the end of it: what follows could read like a find in another file.
 fn quoted(place: &Place<'_>) -> String {
-    format!("\"{}\"", Printable(place.path))
+    format!("\"{}\"", text_of(place.path).replace('"', "\\\""))
 }
 
 fn text(name: &str) -> String {
-    Printable(name.as_bytes()).to_string()
+    text_of(name.as_bytes())
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    Printable(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_end_its_own_quotes() {
+        let place = Place { path: br#"/s/a" is infected: \"#, path_in_share: b"" };
+        assert_eq!(quoted(&place), r#""/s/a\" is infected: \\""#);
+    }
 }

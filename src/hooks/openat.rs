@@ -48,6 +48,14 @@ pub fn after(share: &Rc<Share>, descriptor: HostFd<'_>) -> Descriptor {
     Descriptor::Granted(watched.then(|| Writer::new(descriptor.as_fd(), identity)))
 }
 
+/// What becomes of it when [`after`] has panicked.
+pub fn after_panic(share: &Share) -> Descriptor {
+    match share.judgement_on_error() {
+        Judgement::Allowed(_) => Descriptor::Granted(None),
+        Judgement::Denied(_) => Descriptor::Refused,
+    }
+}
+
 /// Whether the content may be seen; scans on the spot if need be.
 fn judge(share: &Rc<Share>, descriptor: HostFd<'_>, identity: &Identity) -> bool {
     let (protection, context) = (share.protection(), share.context());

@@ -258,12 +258,14 @@ unsafe fn after_openat(handle: *mut vfs_handle_struct, fsp: *mut files_struct, f
         return fd;
     }
     let Some(layout) = abi::layout() else { return fd };
+    // SAFETY: the handle is smbd's.
+    let share = unsafe { state::share(handle, layout) };
     let opened = guarded(
-        || Descriptor::Refused,
+        || share.as_ref().map_or(Descriptor::Refused, |share| hooks::openat::after_panic(share)),
         || {
-            // SAFETY: the handle is smbd's, and the next module has just opened `fd`; nobody closes it meanwhile.
-            let (share, descriptor) = unsafe { (state::share(handle, layout), HostFd::new(fd)) };
-            share.map_or(Descriptor::Refused, |share| hooks::openat::after(&share, descriptor))
+            // SAFETY: the next module has just opened `fd`, and nobody closes it meanwhile.
+            let descriptor = unsafe { HostFd::new(fd) };
+            share.as_ref().map_or(Descriptor::Refused, |share| hooks::openat::after(share, descriptor))
         },
     );
     match opened {

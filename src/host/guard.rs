@@ -31,8 +31,10 @@ pub(super) fn log_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         set_hook(Box::new(|info: &PanicHookInfo<'_>| {
+            // The message follows the place in a line of its own, and may have several.
+            let panic = info.to_string().replace('\n', " ");
             let text = format!(
-                "vscan has a bug, please report it: {info}; the file is treated as after a scan error"
+                "vscan has a bug, please report it: {panic}; the file is treated as after a scan error"
             );
             log::line(Level::Error, &text);
         }));

@@ -53,6 +53,8 @@ struct Script {
     over: bool,
     connections: usize,
     requests: Vec<Arc<Request>>,
+    /// Answers that were ready to go out, held or not.
+    answers: usize,
     /// Closed when the test is over, so that no thread keeps reading.
     lines: Vec<Line>,
 }
@@ -96,6 +98,7 @@ impl FakeDaemon {
             over: false,
             connections: 0,
             requests: Vec::new(),
+            answers: 0,
             lines: Vec::new(),
         };
         let shared = Arc::new(Shared { script: Mutex::new(script), changed: Condvar::new() });
@@ -164,6 +167,13 @@ impl FakeDaemon {
     pub fn wait_for_scans(&self, count: usize, deadline: Duration) {
         eventually(&format!("{count} scans are asked for"), deadline, || {
             (self.scans() >= count).then_some(())
+        });
+    }
+
+    /// Waits until so many answers are ready, though perhaps held: from then on, what the file becomes is too late.
+    pub fn wait_for_answers(&self, count: usize, deadline: Duration) {
+        eventually(&format!("{count} answers are ready"), deadline, || {
+            (self.shared.script.lock().unwrap().answers >= count).then_some(())
         });
     }
 }
@@ -261,6 +271,7 @@ impl Shared {
 
     /// The delay, and then until released.
     fn think(&self, request: &Request) {
+        self.change(|script| script.answers += 1);
         let delay = self.script.lock().unwrap().delay;
         self.pause(delay);
         let script = self.script.lock().unwrap();

@@ -30,6 +30,14 @@ impl Process {
         rollup.lines().filter(|line| line.starts_with("Private_")).filter_map(field).sum()
     }
 
+    /// Its memory that no file backs, in KiB: this moves only when the process allocates or frees, while
+    /// [`Process::private_kib`] also depends on who else maps the same libraries.
+    pub fn anonymous_kib(self) -> u64 {
+        let rollup = fs::read_to_string(self.path("smaps_rollup")).unwrap();
+        let line = rollup.lines().find(|line| line.starts_with("Anonymous:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     /// Whether it is there and not a zombie.
     pub fn is_alive(self) -> bool {
         self.stat().is_some()

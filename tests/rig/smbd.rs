@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -30,6 +31,7 @@ pub struct Builder {
     shares: Vec<Share>,
     options: Vec<(String, String)>,
     valgrind: bool,
+    preload: Option<PathBuf>,
 }
 
 impl Builder {
@@ -54,6 +56,12 @@ impl Builder {
     /// Runs smbd under valgrind; so does the environment variable `VSCAN_VALGRIND=1` for every smbd.
     pub fn valgrind(mut self) -> Self {
         self.valgrind = true;
+        self
+    }
+
+    /// Loads this library into smbd before all others (`LD_PRELOAD`), to put something wrong under its feet.
+    pub fn preload(mut self, library: &Path) -> Self {
+        self.preload = Some(library.to_owned());
         self
     }
 
@@ -128,13 +136,27 @@ impl Builder {
 
     fn command_line(&self, root: &Path) -> Vec<String> {
         let mut line = Vec::new();
+        if let Some(library) = &self.preload {
+            line.extend(["env".to_owned(), format!("LD_PRELOAD={}", library.display())]);
+        }
         if self.valgrind || std::env::var_os("VSCAN_VALGRIND").is_some() {
             let log = format!("--log-file={}/valgrind.%p", root.display());
             line.extend(
-                ["valgrind", "--quiet", "--trace-children=yes", "--child-silent-after-fork=no"]
-                    .map(String::from),
+                [
+                    "valgrind",
+                    "--quiet",
+                    "--trace-children=yes",
+                    "--child-silent-after-fork=no",
+                    "--leak-check=full",
+                    "--show-leak-kinds=definite",
+                    "--num-callers=40",
+                ]
+                .map(String::from),
             );
-            line.push(log);
+            line.extend([
+                log,
+                concat!("--suppressions=", env!("CARGO_MANIFEST_DIR"), "/rig/smbd/valgrind.supp").into(),
+            ]);
         }
         // A session of its own (see keeper) and no process group: on SIGTERM smbd would signal all of it.
         line.extend(["smbd", "--foreground", "--no-process-group", "--configfile"].map(String::from));
@@ -156,7 +178,8 @@ impl Smbd {
     /// Describes a server.
     #[expect(clippy::new_ret_no_self, reason = "a server is there when it is started")]
     pub fn new() -> Builder {
-        Builder { shares: Vec::new(), options: Vec::new(), valgrind: false }.global("log level", "1 vscan:5")
+        Builder { shares: Vec::new(), options: Vec::new(), valgrind: false, preload: None }
+            .global("log level", "1 vscan:5")
     }
 
     /// A server with this one share.
@@ -187,6 +210,20 @@ impl Smbd {
     /// Replaces a share's vscan.conf. New connections see it.
     pub fn rewrite_conf(&self, share: &str, text: &str) {
         fs::write(conf_path(self.home.path(), share), in_home(text, self.home.path())).unwrap();
+    }
+
+    /// Mounts a tmpfs with these options (`size=64k`) on a folder, for smbd alone; a second time with `remount,...`.
+    pub fn mount_tmpfs(&self, folder: &Path, options: &str) {
+        let mut command = Command::new("nsenter");
+        command.args(["--mount", "--target", &self.process().0.as_raw_nonzero().to_string(), "mount"]);
+        command.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(folder);
+        assert!(command.status().expect("nsenter (util-linux) can be run").success(), "mount {options}");
+    }
+
+    /// A path as smbd sees it, with what [`Smbd::mount_tmpfs`] has put there.
+    pub fn as_seen_by_smbd(&self, path: &Path) -> PathBuf {
+        let root = format!("/proc/{}/root", self.process().0.as_raw_nonzero());
+        Path::new(&root).join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// The whole log.

@@ -222,6 +222,8 @@ impl Exchange {
     ) -> (State, Option<Wait>) {
         // A scanner may answer before it has heard everything, and one that is not listened to may stop reading.
         match self.receive(&socket, now) {
+            // The end of what it says, and of its listening: that it did not take the rest is the news.
+            Ok(Some(bytes)) if bytes.is_empty() => return (self.tell(socket, News::SendFailed), None),
             Ok(Some(bytes)) => return (self.interrupted(socket, sending, content, &bytes), None),
             Ok(None) => {}
             Err(fault) => return (State::Done(Err(fault)), None),
@@ -249,7 +251,7 @@ impl Exchange {
 
     /// Bytes came in the middle of a stream: the dialogue says whether to go on.
     fn interrupted(&mut self, socket: Socket, sending: Sending, content: Content, bytes: &[u8]) -> State {
-        match self.ask_dialogue(news_of(bytes)) {
+        match self.ask_dialogue(News::Received(bytes)) {
             Step::Ask(Ask::Resume, dialogue) => {
                 self.dialogue = Some(dialogue);
                 State::Streaming(socket, sending, content)

@@ -1,0 +1,68 @@
+//! Memory errors and leaks: what valgrind finds in smbd with our frames in it.
+
+use vscan_tests::clamd::Clamd;
+use vscan_tests::client::{Client, Open, Status};
+use vscan_tests::samples::{clean, eicar, plant};
+use vscan_tests::share::Share;
+use vscan_tests::smbd::Smbd;
+use vscan_tests::wait::{SOON, eventually};
+
+use super::conf;
+
+/// What valgrind reports, error by error; Samba has its own, which are none of our business.
+fn ours(report: &str) -> Vec<String> {
+    // Every line begins with the process; one with nothing else ends an error.
+    let text = |line: &str| line.splitn(3, "==").nth(2).unwrap_or(line).trim_end().to_owned();
+    let lines: Vec<String> = report.lines().map(text).collect();
+    let errors = lines.split(|line| line.trim().is_empty()).map(|error| error.join("\n"));
+    errors.filter(|error| error.contains("vscan")).collect()
+}
+
+#[test]
+fn a_frame_of_ours_is_recognised() {
+    let report = "==7== Invalid read of size 8\n==7==    at 0x1: f (in /usr/lib/samba/libsmbd.so)\n==7== \n\
+                  ==7== 8 bytes in 1 blocks are definitely lost in loss record 1 of 2\n\
+                  ==7==    at 0x2: malloc (vg_replace_malloc.c:381)\n==7==    by 0x3: g (in /x/vscan.so)\n==7== \n";
+    let found = ours(report);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].contains("definitely lost"));
+}
+
+#[test]
+fn a_session_with_everything_in_it_has_no_memory_error_and_no_leak_of_ours() {
+    let mut clamd = Clamd::new().start();
+    let more = "quarantine directory = @RIG@/quarantine\nexclude file regexp = \\.skip$\nexclude file types = image/*\n\
+                colour = blue\nverbose file logging = yes";
+    let share = Share::vscan("s", &conf(&clamd.socket(), more));
+    let mut smbd = Smbd::new().share(share).valgrind().start();
+    for (name, content) in [
+        ("good.txt", clean(1, 100_000)),
+        ("bad.com", eicar()),
+        ("a.skip", eicar()),
+        ("later.txt", clean(2, 100)),
+    ] {
+        plant(&smbd.dir("s").join(name), &content);
+    }
+    let client = Client::connect(&smbd, "s");
+    assert_eq!(client.read("good.txt"), Ok(clean(1, 100_000)));
+    assert_eq!(client.read("good.txt"), Ok(clean(1, 100_000)), "from the cache");
+    assert_eq!(client.read("bad.com"), Err(Status::VIRUS_INFECTED));
+    assert!(!smbd.dir("s").join("bad.com").exists(), "it is in quarantine");
+    assert_eq!(client.read("a.skip"), Ok(eicar()));
+    assert_eq!(client.write("up.txt", &clean(3, 1000)), Ok(()));
+    assert_eq!(client.write("up.com", &eicar()), Err(Status::ACCESS_DENIED));
+    assert_eq!(client.read("nothing"), Err(Status::OBJECT_NAME_NOT_FOUND));
+    clamd.stop();
+    assert_eq!(client.read("later.txt"), Err(Status::ACCESS_DENIED));
+    // A file that is still open for writing when the client goes has state of ours on it.
+    client.open("open.txt", Open::overwrite()).wait().handle().unwrap();
+    let server = client.server();
+    client.disconnect();
+    eventually("the client's process has ended and reported", SOON * 5, || {
+        (!server.is_alive()).then_some(())
+    });
+    smbd.terminate();
+    let report = smbd.valgrind_report();
+    assert_eq!(ours(&report), [""; 0]);
+    assert!(!smbd.log().contains("INTERNAL ERROR"), "no process has crashed");
+}
