@@ -35,13 +35,18 @@ const SEES_CONTENT: u32 = 0x0000_0001 | 0x0000_0020 | 0x0200_0000 | 0x1000_0000 
 /// FILE_DIRECTORY_FILE (MS-SMB2 2.2.13).
 const DIRECTORY_FILE: u32 = 0x1;
 
+/// FILE_CREATE: what is there already is not opened.
+const CREATES_ONLY: u32 = 2;
+
 /// FILE_SUPERSEDE, FILE_OVERWRITE, FILE_OVERWRITE_IF: the old content is gone once the open succeeds.
 const DISCARDS_CONTENT: [u32; 3] = [0, 4, 5];
 
 /// Decides about an open as far as its name allows.
 pub fn before(share: &Rc<Share>, request: &OpenRequest<'_>) -> Before {
+    let opens_no_file =
+        request.create_options & DIRECTORY_FILE != 0 || request.create_disposition == CREATES_ONLY;
     // A stream is a file of its own below, or none; openat sees which.
-    if !share.scans_opens() || request.create_options & DIRECTORY_FILE != 0 || request.is_stream {
+    if !share.scans_opens() || opens_no_file || request.is_stream {
         return Before::GoOn;
     }
     let answer = request.parkable.as_ref().and_then(scans::arrived);

@@ -40,7 +40,7 @@ impl<'a> OpenRequest<'a> {
         };
         Self {
             name: name.map_or(b"", CStr::to_bytes),
-            is_stream: stream.is_some_and(|s| !s.is_empty()),
+            is_stream: stream.is_some_and(|s| names_stream(s.to_bytes())),
             access_mask: call.access_mask,
             create_disposition: call.create_disposition,
             create_options: call.create_options,
@@ -48,6 +48,11 @@ impl<'a> OpenRequest<'a> {
             parkable: unsafe { Parkable::new(call.req, layout) },
         }
     }
+}
+
+/// `::$DATA` is the long name of the file itself.
+fn names_stream(suffix: &[u8]) -> bool {
+    !suffix.is_empty() && !suffix.eq_ignore_ascii_case(b"::$DATA")
 }
 
 /// The string behind the pointer member at `offset`; `None` for a null pointer.

@@ -3,15 +3,49 @@
 //! Run `tests/setup.sh` once, then `cargo test -p vscan-tests` as root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+/// What is done with an infected file.
+mod actions;
+/// Which results are remembered, and for how long.
+mod cache;
 /// A wrong configuration costs a line in the log, never the protection.
 mod config_errors;
+/// What is left out, by name, place and type.
+mod exclusions;
 /// What goes wrong around an open: the scanner, the quarantine, the file itself, the client, and we.
 mod faults;
+/// The headers of Samba's structures.
+mod headers;
+/// What is left out, by size.
+mod limits;
+/// Files with more than one way to them.
+mod links;
+/// Where is said what happened.
+mod log;
+/// Other modules on the same share.
+mod modules;
 /// Files of unusual names, sizes and kinds.
 mod odd_files;
+/// Which ways to open a file need a verdict.
+mod opens;
 /// Opens that wait for a scan.
 mod parked;
+/// What follows when there is no verdict, or when it is not enforced.
+mod policy;
+/// Shares for the claims.
+mod protected;
 /// The rig itself, on shares without our module.
 mod rig;
+/// What clamd says, over either kind of socket.
+mod scanners;
+/// Where settings come from.
+mod settings;
+/// Clients of yesterday.
+mod smb1;
 /// Thousands of opens over one connection.
 mod soak;
+/// What is below a file.
+mod streams;
+/// Who may do what.
+mod users;
+/// The main thing: infected files are refused, clean ones are not.
+mod verdicts;

@@ -89,7 +89,7 @@ impl Builder {
         fs::write(root.join("smb.conf"), self.smb_conf(root, port)).unwrap();
         let needs_module = self.shares.iter().any(|share| share.conf.is_some());
         layout::lay_out(root, needs_module);
-        layout::add_users(&root.join("smb.conf"));
+        layout::add_users(root);
         let syslog = Syslog::listen(&root.join("dev/log"));
         let prepare = layout::prepare(root);
         let command = self.command_line(root);

@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use super::{OTHER_USER, PASSWORD, USER};
 
@@ -31,7 +32,7 @@ pub(super) fn prepare(root: &Path) -> String {
 
 /// Where smbd looks for VFS modules.
 fn modules_dir() -> PathBuf {
-    static DIR: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
     let find = || {
         let output = Command::new("smbd").arg("-b").output().expect("smbd is installed: run tests/setup.sh");
         let text = String::from_utf8(output.stdout).unwrap();
@@ -72,7 +73,22 @@ fn lay_out_dev(root: &Path) {
     symlink("pts/ptmx", dev.join("ptmx")).unwrap();
 }
 
-pub(super) fn add_users(smb_conf: &Path) {
+/// What holds the users and the identity of the machine that they belong to.
+const ACCOUNTS: [&str; 2] = ["private/passdb.tdb", "private/secrets.tdb"];
+
+/// The same users for every server: made once, for that takes its time.
+pub(super) fn add_users(root: &Path) {
+    static MADE: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+    let made = MADE.get_or_init(|| {
+        make_users(&root.join("smb.conf"));
+        ACCOUNTS.map(|name| fs::read(root.join(name)).unwrap())
+    });
+    for (name, content) in ACCOUNTS.iter().zip(made) {
+        fs::write(root.join(name), content).unwrap();
+    }
+}
+
+fn make_users(smb_conf: &Path) {
     for user in [USER, OTHER_USER] {
         let mut tool = Command::new("smbpasswd")
             .arg("-c")
