@@ -14,4 +14,5 @@ mod hooks;
 #[allow(unsafe_code)]
 mod host;
 mod private_file;
+mod scans;
 mod share;

@@ -7,7 +7,9 @@ use rustix::fs::{CWD, readlinkat};
 use vscan_engine::identity::{FileKey, FileTime, Identity, granularity};
 use vscan_engine::log::Log;
 use vscan_engine::policy::Status;
-use vscan_engine::protection::{Context, Place, Protection};
+use vscan_engine::protection::{Allowance, Context, Place, Protection};
+
+use vscan_engine::settings::ScanOnClose;
 
 use crate::host::NtStatus;
 use crate::private_file::proc_name;
@@ -22,26 +24,17 @@ pub struct Share {
     path: Vec<u8>,
     /// The same without symlinks: what the kernel says of descriptors.
     real_path: Vec<u8>,
-    /// The opens that are under way, innermost last.
-    opens: RefCell<Vec<OpenFile>>,
+    /// For the opens that are under way, innermost last.
+    grants: RefCell<Vec<Grant>>,
 }
 
-/// A file whose create_file is under way.
+/// What create_file has decided about a file, for the openat that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpenFile {
-    /// Which file that is.
+pub struct Grant {
+    /// Which file.
     pub key: FileKey,
-    /// What create_file has decided about it.
-    pub grant: Grant,
-}
-
-/// What `openat` may hand out without asking again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grant {
-    /// Any content: the client cannot see it, or it is about to be discarded.
-    AnyContent,
-    /// The file in exactly this state.
-    Exactly(Identity),
+    /// What of it may be seen. A client that cannot see content, or discards it, may have any.
+    pub allowance: Allowance,
 }
 
 /// Who connected to what.
@@ -69,7 +62,7 @@ impl Share {
             client: connected.client.to_owned(),
             path,
             real_path,
-            opens: RefCell::default(),
+            grants: RefCell::default(),
         }
     }
 
@@ -95,7 +88,10 @@ impl Share {
 
     /// Whether files are scanned when they are closed after a change.
     pub fn scans_closes(&self) -> bool {
-        self.protection.settings().scan_on_close
+        match self.protection.settings().scan_on_close {
+            ScanOnClose::Yes | ScanOnClose::Wait => true,
+            ScanOnClose::No => false,
+        }
     }
 
     /// Whether a file is denied when nobody can say what is in it.
@@ -132,29 +128,29 @@ impl Share {
     }
 
     /// Remembers what create_file decided, for the openat that smbd does next.
-    pub fn grant(&self, open: OpenFile) {
-        self.opens.borrow_mut().push(open);
+    pub fn grant(&self, grant: Grant) {
+        self.grants.borrow_mut().push(grant);
     }
 
     /// Whether an open under way covers this file in this state.
     pub fn is_granted(&self, identity: &Identity) -> bool {
-        self.opens.borrow().iter().rev().any(|open| {
-            open.key == identity.key
-                && match open.grant {
-                    Grant::AnyContent => true,
-                    Grant::Exactly(granted) => granted == *identity,
+        self.grants.borrow().iter().any(|grant| {
+            grant.key == identity.key
+                && match grant.allowance {
+                    Allowance::AnyContent => true,
+                    Allowance::Exactly(granted) => granted == *identity,
                 }
         })
     }
 
-    /// How many opens are under way.
-    pub fn opens_depth(&self) -> usize {
-        self.opens.borrow().len()
+    /// How many grants there are now.
+    pub fn grants(&self) -> usize {
+        self.grants.borrow().len()
     }
 
-    /// Forgets the opens that began after there were `depth`.
-    pub fn end_opens_above(&self, depth: usize) {
-        self.opens.borrow_mut().truncate(depth);
+    /// Forgets all but the first so many.
+    pub fn end_grants_above(&self, count: usize) {
+        self.grants.borrow_mut().truncate(count);
     }
 }
 

@@ -9,6 +9,7 @@ pub mod log;
 pub mod policy;
 pub mod privilege;
 pub mod protection;
+pub mod queue;
 mod report;
 pub mod scan;
 pub mod settings;

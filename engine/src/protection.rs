@@ -21,7 +21,7 @@ use crate::log::Log;
 use crate::policy::{self, Access, Facts, Plan, Status};
 use crate::privilege::Privilege;
 use crate::report::{self, Finding};
-use crate::scan::exchange::Exchange;
+use crate::scan::exchange::{Exchange, Progress};
 use crate::scan::{Timeouts, blocking};
 use crate::settings::{Lifetime, Settings};
 
@@ -85,10 +85,19 @@ pub enum Considered {
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// The file may be seen in this state.
-    Allowed(Identity),
+    /// The file may be seen.
+    Allowed(Allowance),
     /// It may not.
     Denied(Denial),
+}
+
+/// How far a permission goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowance {
+    /// The file in this state, and no other.
+    Exactly(Identity),
+    /// Whatever is in it: it has no verdict, and the settings let it pass all the same.
+    AnyContent,
 }
 
 impl Judgement {
@@ -112,16 +121,24 @@ pub struct Scan {
     identity: Identity,
     began: FileTime,
     started: Instant,
+    deadline: Instant,
     attempt: u32,
     path: Vec<u8>,
 }
 
 /// What the end of an exchange leads to.
-pub enum Finished {
+pub enum Settled {
     /// The file has changed meanwhile; this scan is the next attempt.
     Again(Box<Scan>),
-    /// This is the answer.
-    Judged(Judgement),
+    /// There is an outcome: see [`Protection::conclude`].
+    Ended(Ended),
+}
+
+/// A scan that is over.
+pub struct Ended {
+    file: OwnedFd,
+    identity: Identity,
+    outcome: Outcome,
 }
 
 impl Protection {
@@ -172,7 +189,7 @@ impl Protection {
         match policy::before(&facts, &self.settings) {
             Plan::Skip(reason) => {
                 report::not_scanned(self.log(), place, &reason);
-                Considered::Judged(Judgement::Allowed(*identity))
+                Considered::Judged(Judgement::Allowed(Allowance::Exactly(*identity)))
             }
             Plan::Refuse(reason) => {
                 report::refused(self.log(), place, &reason);
@@ -181,7 +198,7 @@ impl Protection {
             Plan::Scan => match self.cache.borrow_mut().lookup(identity, Instant::now()) {
                 Some(Known::Clean) => {
                     report::decision(self.log(), place, &"clean, as scanned earlier");
-                    Considered::Judged(Judgement::Allowed(*identity))
+                    Considered::Judged(Judgement::Allowed(Allowance::Exactly(*identity)))
                 }
                 Some(Known::Infected(threat)) => Considered::KnownInfected(threat.clone()),
                 None => Considered::Unknown,
@@ -197,22 +214,38 @@ impl Protection {
         occasion: Occasion,
         context: &Context<'_>,
     ) -> Judgement {
-        let mut scan = self.begin(file, place);
+        let deadline = Instant::now() + self.settings.scan_timeout;
+        self.wait_for(self.begin(file, place, deadline), place, occasion, context)
+    }
+
+    /// Waits for the end of a scan that was begun.
+    pub fn wait_for(
+        &self,
+        mut scan: Scan,
+        place: &Place<'_>,
+        occasion: Occasion,
+        context: &Context<'_>,
+    ) -> Judgement {
         loop {
             let outcome = blocking::run(&mut scan.exchange, &*self.privilege);
-            match self.finish(scan, outcome, place, occasion, context) {
-                Finished::Again(next) => scan = *next,
-                Finished::Judged(judgement) => return judgement,
+            match self.settle(scan, outcome, place) {
+                Settled::Again(next) => scan = *next,
+                Settled::Ended(ended) => return self.conclude(&ended, place, occasion, context),
             }
         }
     }
 
-    /// Starts a scan that the caller drives.
-    pub fn begin(&self, file: OwnedFd, place: &Place<'_>) -> Scan {
-        self.attempt(file, place.path.to_vec(), 1)
+    /// Advances a scan that was begun, with the rights that it needs.
+    pub fn advance(&self, scan: &mut Scan) -> Progress {
+        blocking::advance(&mut scan.exchange, &*self.privilege)
     }
 
-    fn attempt(&self, file: OwnedFd, path: Vec<u8>, attempt: u32) -> Scan {
+    /// Starts a scan that the caller drives, and that is over by the deadline.
+    pub fn begin(&self, file: OwnedFd, place: &Place<'_>, deadline: Instant) -> Scan {
+        self.attempt(file, place.path.to_vec(), deadline, 1)
+    }
+
+    fn attempt(&self, file: OwnedFd, path: Vec<u8>, deadline: Instant, attempt: u32) -> Scan {
         // Both before the scan: whatever happens to the file from here on makes a difference at the end.
         let began = FileTime::now();
         let identity = identity_of(file.as_fd());
@@ -224,12 +257,12 @@ impl Protection {
         };
         let exchange = if self.finds_by_path(&path, &identity) {
             let object = Object { path: &path, size: identity.size };
-            Exchange::new(&*self.scanner, file, &object, timeouts, started)
+            Exchange::new(&*self.scanner, file, &object, timeouts, deadline, started)
         } else {
             let why = "its path leads to another file than the one that was opened";
             Exchange::failed(file, Fault::Caller(why.into()), timeouts, started)
         };
-        Scan { exchange, identity, began, started, attempt, path }
+        Scan { exchange, identity, began, started, deadline, attempt, path }
     }
 
     /// Whether a scanner that is given a path gets this file; others always do.
@@ -241,21 +274,14 @@ impl Protection {
         }
     }
 
-    /// Takes the outcome of an exchange to an answer, or to the next attempt.
-    pub fn finish(
-        &self,
-        scan: Scan,
-        outcome: Outcome,
-        place: &Place<'_>,
-        occasion: Occasion,
-        context: &Context<'_>,
-    ) -> Finished {
-        let Scan { exchange, identity, began, started, attempt, path } = scan;
+    /// Takes the outcome of an exchange to the end of the scan, or to the next attempt.
+    pub fn settle(&self, scan: Scan, outcome: Outcome, place: &Place<'_>) -> Settled {
+        let Scan { exchange, identity, began, started, deadline, attempt, path } = scan;
         let file = exchange.into_file();
         let changed = outcome.is_ok()
             && (identity_of(file.as_fd()) != identity || !self.finds_by_path(&path, &identity));
         if changed && attempt < MAX_SCANS {
-            return Finished::Again(Box::new(self.attempt(file, path, attempt + 1)));
+            return Settled::Again(Box::new(self.attempt(file, path, deadline, attempt + 1)));
         }
         let outcome = if changed { unsteady(outcome) } else { outcome };
         report::scanned(self.log(), place, self.scanner.name(), &outcome, started.elapsed());
@@ -263,7 +289,33 @@ impl Protection {
             let tick = granularity(file.as_fd());
             self.cache.borrow_mut().store(identity, known, began, tick, Instant::now());
         }
-        Finished::Judged(self.conclude(&outcome, Some(file.as_fd()), &identity, place, occasion, context))
+        Settled::Ended(Ended { file, identity, outcome })
+    }
+
+    /// Does and says what follows from a scan that is over.
+    pub fn conclude(
+        &self,
+        ended: &Ended,
+        place: &Place<'_>,
+        occasion: Occasion,
+        context: &Context<'_>,
+    ) -> Judgement {
+        let Ended { file, identity, outcome } = ended;
+        self.judge(outcome, Some(file.as_fd()), identity, place, occasion, context)
+    }
+
+    /// Answers for a file whose scan did not come to its turn before its deadline.
+    pub fn out_of_time(&self, place: &Place<'_>, occasion: Occasion, context: &Context<'_>) -> Judgement {
+        let limit = self.settings.scan_timeout.as_secs_f64();
+        let why =
+            format!("it waited for other scans for all of its {limit} s (scan timeout, max scans in flight)");
+        let outcome = Err(Fault::Transport(why.into()));
+        self.judge(&outcome, None, &Identity::default(), place, occasion, context)
+    }
+
+    /// Answers for a file that has changed after each of several scans that a client has waited for.
+    pub fn give_up(&self, place: &Place<'_>, identity: &Identity, context: &Context<'_>) -> Judgement {
+        self.judge(&unsteady(Ok(Verdict::Clean)), None, identity, place, Occasion::Open, context)
     }
 
     /// Answers for a file that is known to be infected, and tries once more what is to be done with it.
@@ -277,7 +329,7 @@ impl Protection {
     ) -> Judgement {
         let outcome = Ok(Verdict::Infected(threat.clone()));
         let identity = identity_of(file.as_fd());
-        self.conclude(&outcome, Some(file.as_fd()), &identity, place, occasion, context)
+        self.judge(&outcome, Some(file.as_fd()), &identity, place, occasion, context)
     }
 
     /// Answers for a file that smbd has open and vscan cannot read.
@@ -289,11 +341,11 @@ impl Protection {
         context: &Context<'_>,
     ) -> Judgement {
         let outcome = Err(Fault::Caller("vscan cannot open it for reading".into()));
-        self.conclude(&outcome, None, identity, place, occasion, context)
+        self.judge(&outcome, None, identity, place, occasion, context)
     }
 
     /// What follows from an outcome: the action, the line in the log, the answer.
-    fn conclude(
+    fn judge(
         &self,
         outcome: &Outcome,
         file: Option<BorrowedFd<'_>>,
@@ -314,7 +366,10 @@ impl Protection {
         Finding { place, occasion, context, scanner, outcome, decision: &decision, action }
             .report(self.log());
         match decision.access {
-            Access::Allow | Access::AllowUnenforced(_) => Judgement::Allowed(*identity),
+            Access::Allow if matches!(outcome, Ok(Verdict::Clean)) => {
+                Judgement::Allowed(Allowance::Exactly(*identity))
+            }
+            Access::Allow | Access::AllowUnenforced(_) => Judgement::Allowed(Allowance::AnyContent),
             Access::Deny(status) => {
                 let infected = matches!(outcome, Ok(Verdict::Infected(_)));
                 Judgement::Denied(Denial { status, infected })
@@ -363,7 +418,7 @@ fn unsteady(outcome: Outcome) -> Outcome {
     match outcome {
         Ok(Verdict::Clean | Verdict::MinorError(_)) => Ok(Verdict::MinorError(MinorError::new(
             MinorErrorKind::NotScannable,
-            format!("it changed during each of {MAX_SCANS} scans").as_bytes(),
+            format!("it kept changing while it was scanned {MAX_SCANS} times").as_bytes(),
         ))),
         found @ (Ok(Verdict::Infected(_)) | Err(_)) => found,
     }

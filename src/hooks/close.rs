@@ -1,14 +1,17 @@
 //! close: the content that a client has written is complete.
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::rc::Rc;
 
 use rustix::fs::fstat;
 use vscan_engine::filetype::mime_type;
 use vscan_engine::identity::Identity;
 use vscan_engine::protection::{Considered, Judgement, Occasion};
+use vscan_engine::settings::ScanOnClose;
 
 use crate::host::views::HostFd;
 use crate::private_file;
+use crate::scans;
 use crate::share::{Share, Writer};
 
 /// A file to look at once smbd has closed it.
@@ -35,8 +38,8 @@ pub fn before(share: &Share, descriptor: HostFd<'_>, writer: &Writer) -> Option<
     }
 }
 
-/// Scans what was written; whether the client is to be told that its file was refused.
-pub fn after(share: &Share, scan: CloseScan) -> bool {
+/// Scans what was written, or has it scanned; whether the client is to be told that its file was refused.
+pub fn after(share: &Rc<Share>, scan: CloseScan) -> bool {
     let Ok(stat) = fstat(&scan.file) else { return false };
     let identity = Identity::of(&stat);
     // Removed while it was open: nobody can open it any more.
@@ -46,15 +49,22 @@ pub fn after(share: &Share, scan: CloseScan) -> bool {
     let path = share.path_of_descriptor(&scan.file);
     let place = share.place(&path);
     let file_type = || mime_type(scan.file.as_fd());
-    let judgement = match share.protection().consider(&place, &identity, &file_type) {
+    let (protection, context) = (share.protection(), share.context());
+    let judgement = match protection.consider(&place, &identity, &file_type) {
         Considered::Judged(judgement) => judgement,
         Considered::KnownInfected(threat) => {
-            share.protection().act_on_known(&threat, &scan.file, &place, Occasion::Close, &share.context())
+            protection.act_on_known(&threat, &scan.file, &place, Occasion::Close, &context)
         }
-        Considered::Unknown => share.protection().scan(scan.file, &place, Occasion::Close, &share.context()),
+        Considered::Unknown => match protection.settings().scan_on_close {
+            ScanOnClose::Wait => protection.scan(scan.file, &place, Occasion::Close, &context),
+            ScanOnClose::Yes | ScanOnClose::No => {
+                scans::scan_closed(share, &path, &identity, scan.file);
+                return false;
+            }
+        },
     };
-    match judgement {
-        Judgement::Allowed(_) => false,
-        Judgement::Denied(denial) => denial.infected,
+    match (judgement, protection.settings().scan_on_close) {
+        (Judgement::Denied(denial), ScanOnClose::Wait) => denial.infected,
+        (Judgement::Denied(_), ScanOnClose::Yes | ScanOnClose::No) | (Judgement::Allowed(_), _) => false,
     }
 }

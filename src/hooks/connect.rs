@@ -14,6 +14,7 @@ use vscan_engine::settings::{self, ConfigFile, Host, Loaded};
 use crate::host::log::ShareLog;
 use crate::host::params::Params;
 use crate::host::root::Root;
+use crate::scans;
 use crate::share::{Connected, Share};
 
 /// Builds the protection of one connection. Whatever is wrong with the configuration is said, and the share is
@@ -46,6 +47,7 @@ pub fn connect(connected: &Connected<'_>, params: Params) -> Option<Share> {
         scanner.name()
     );
     log.line(Level::Debug, &text);
+    scans::allow_in_flight(loaded.settings.max_scans_in_flight);
     let protection = Protection::new(loaded.settings, scanner, Box::new(log), Box::new(Root), refuses_all);
     Some(Share::new(connected, protection))
 }

@@ -4,16 +4,19 @@
 //! does not check once more on the descriptor: it finds what was [granted](crate::share::Grant) here, for which file.
 
 use std::os::fd::AsFd as _;
+use std::rc::Rc;
 
 use rustix::fs::{AtFlags, CWD, FileType, statat};
 use vscan_engine::filetype::mime_type;
 use vscan_engine::identity::Identity;
-use vscan_engine::protection::{Considered, Judgement, Occasion};
+use vscan_engine::protection::{Allowance, Considered, Judgement, Occasion};
 
 use crate::host::NtStatus;
+use crate::host::park::Parkable;
 use crate::host::views::OpenRequest;
 use crate::private_file;
-use crate::share::{Grant, OpenFile, Share, nt_status};
+use crate::scans::{self, Answer, Verdict};
+use crate::share::{Grant, Share, nt_status};
 
 /// What happens before smbd opens the file.
 pub enum Before {
@@ -21,6 +24,8 @@ pub enum Before {
     GoOn,
     /// The client gets this.
     Refuse(NtStatus),
+    /// The request is parked until the file is scanned; then it comes here again.
+    Parked,
 }
 
 /// The rights that let a client see content: FILE_READ_DATA, FILE_EXECUTE, MAXIMUM_ALLOWED, GENERIC_ALL,
@@ -34,25 +39,38 @@ const DIRECTORY_FILE: u32 = 0x1;
 const DISCARDS_CONTENT: [u32; 3] = [0, 4, 5];
 
 /// Decides about an open as far as its name allows.
-pub fn before(share: &Share, request: &OpenRequest<'_>) -> Before {
+pub fn before(share: &Rc<Share>, request: &OpenRequest<'_>) -> Before {
     // A stream is a file of its own below, or none; openat sees which.
     if !share.scans_opens() || request.create_options & DIRECTORY_FILE != 0 || request.is_stream {
         return Before::GoOn;
     }
+    let answer = request.parkable.as_ref().and_then(scans::arrived);
     let path = share.path_of(request.name);
     // As the client's user, like smbd. What cannot be looked up is smbd's to refuse; a name that only a module below
     // can resolve (a snapshot, a mapped character) reaches openat as a descriptor.
-    let Ok(stat) = statat(CWD, path.as_slice(), AtFlags::empty()) else { return Before::GoOn };
+    let Ok(stat) = statat(CWD, path.as_slice(), AtFlags::empty()) else {
+        return gone(answer);
+    };
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Before::GoOn;
     }
     let identity = Identity::of(&stat);
     let discards = DISCARDS_CONTENT.contains(&request.create_disposition);
     if discards || request.access_mask & SEES_CONTENT == 0 {
-        share.grant(OpenFile { key: identity.key, grant: Grant::AnyContent });
-        return Before::GoOn;
+        return grant(share, &identity, Allowance::AnyContent);
     }
-    judge(share, &path, identity)
+    let judgement = match answer.and_then(|answer| answer.about(&identity)) {
+        Some(judgement) => judgement,
+        None => match judge(share, request.parkable.as_ref(), &path, identity) {
+            Verdict::Now(judgement) => judgement,
+            Verdict::Later => return Before::Parked,
+            Verdict::Unreadable => return Before::GoOn,
+        },
+    };
+    match judgement {
+        Judgement::Allowed(allowance) => grant(share, &identity, allowance),
+        Judgement::Denied(denial) => Before::Refuse(nt_status(denial.status)),
+    }
 }
 
 /// What happens when [`before`] has panicked.
@@ -60,30 +78,30 @@ pub fn after_panic(share: &Share) -> Before {
     if share.denies_on_error() { Before::Refuse(NtStatus::ACCESS_DENIED) } else { Before::GoOn }
 }
 
-fn judge(share: &Share, path: &[u8], identity: Identity) -> Before {
-    let place = share.place(path);
+/// Tells openat what may be opened without asking again.
+fn grant(share: &Share, identity: &Identity, allowance: Allowance) -> Before {
+    share.grant(Grant { key: identity.key, allowance });
+    Before::GoOn
+}
+
+/// The name leads nowhere. If the client has waited for the file that was there, it should hear why that is gone.
+fn gone(answer: Option<Answer>) -> Before {
+    match answer.map(|answer| answer.judgement) {
+        Some(Judgement::Denied(denial)) => Before::Refuse(nt_status(denial.status)),
+        Some(Judgement::Allowed(_)) | None => Before::GoOn,
+    }
+}
+
+fn judge(share: &Rc<Share>, request: Option<&Parkable>, path: &[u8], identity: Identity) -> Verdict {
+    let (protection, place, context) = (share.protection(), share.place(path), share.context());
     let open = || private_file::open_by_name(share, path, &identity);
     let file_type = || open().and_then(|file| mime_type(file.as_fd()));
-    let considered = share.protection().consider(&place, &identity, &file_type);
-    let judgement = match considered {
-        Considered::Judged(judgement) => judgement,
-        // To act on the file, or to scan it, takes a descriptor; without one openat decides.
-        Considered::KnownInfected(threat) => match open() {
-            Some(file) => {
-                share.protection().act_on_known(&threat, &file, &place, Occasion::Open, &share.context())
-            }
-            None => return Before::GoOn,
-        },
-        Considered::Unknown => match open() {
-            Some(file) => share.protection().scan(file, &place, Occasion::Open, &share.context()),
-            None => return Before::GoOn,
-        },
-    };
-    match judgement {
-        Judgement::Allowed(allowed) => {
-            share.grant(OpenFile { key: allowed.key, grant: Grant::Exactly(allowed) });
-            Before::GoOn
-        }
-        Judgement::Denied(denial) => Before::Refuse(nt_status(denial.status)),
+    match protection.consider(&place, &identity, &file_type) {
+        Considered::Judged(judgement) => Verdict::Now(judgement),
+        // To act on the file takes a descriptor; without one openat decides.
+        Considered::KnownInfected(threat) => open().map_or(Verdict::Unreadable, |file| {
+            Verdict::Now(protection.act_on_known(&threat, &file, &place, Occasion::Open, &context))
+        }),
+        Considered::Unknown => scans::judge_open(share, request, path, &identity, open),
     }
 }

@@ -1,6 +1,7 @@
 //! openat: a descriptor is about to leave for smbd. The point of enforcement, whatever way led here.
 
 use std::os::fd::AsFd as _;
+use std::rc::Rc;
 
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use vscan_engine::filetype::mime_type;
@@ -9,6 +10,7 @@ use vscan_engine::protection::{Considered, Judgement, Occasion};
 
 use crate::host::views::HostFd;
 use crate::private_file;
+use crate::scans::{self, Verdict};
 use crate::share::{Share, Writer};
 
 /// What becomes of a fresh descriptor.
@@ -20,7 +22,7 @@ pub enum Descriptor {
 }
 
 /// Decides about a descriptor that the next module has opened.
-pub fn after(share: &Share, descriptor: HostFd<'_>) -> Descriptor {
+pub fn after(share: &Rc<Share>, descriptor: HostFd<'_>) -> Descriptor {
     let Ok(stat) = fstat(descriptor.as_fd()) else { return Descriptor::Granted(None) };
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Descriptor::Granted(None);
@@ -47,7 +49,7 @@ pub fn after(share: &Share, descriptor: HostFd<'_>) -> Descriptor {
 }
 
 /// Whether the content may be seen; scans on the spot if need be.
-fn judge(share: &Share, descriptor: HostFd<'_>, identity: &Identity) -> bool {
+fn judge(share: &Rc<Share>, descriptor: HostFd<'_>, identity: &Identity) -> bool {
     let protection = share.protection();
     let path = share.path_of_descriptor(descriptor.as_fd());
     let place = share.place(&path);
@@ -61,7 +63,12 @@ fn judge(share: &Share, descriptor: HostFd<'_>, identity: &Identity) -> bool {
                     protection.act_on_known(&threat, &file, &place, Occasion::Open, &share.context())
                 }
                 Considered::Judged(_) | Considered::Unknown => {
-                    protection.scan(file, &place, Occasion::Open, &share.context())
+                    match scans::judge_open(share, None, &path, identity, || Some(file)) {
+                        Verdict::Now(judgement) => judgement,
+                        Verdict::Later | Verdict::Unreadable => {
+                            protection.cannot_read(&place, identity, Occasion::Open, &share.context())
+                        }
+                    }
                 }
             },
         },

@@ -4,7 +4,11 @@
 //! refused by name.
 
 use std::mem::{offset_of, size_of};
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
+
+use vscan_engine::log::Level;
+
+use super::{log, params};
 
 /// What differs between VFS interfaces. Offsets and sizes are in bytes.
 #[derive(Debug)]
@@ -13,12 +17,22 @@ pub struct Layout {
     pub interface: u32,
     /// The first and last minor version of Samba 4 with this interface.
     pub samba_minors: (u32, u32),
+    pub smb_request: SmbRequest,
     pub smb_filename: SmbFilename,
     pub connection_struct: Connection,
     pub vfs_handle_struct: Handle,
     pub vfs_fn_pointers: FnPointers,
     pub create_file_takes_dirfsp: bool,
     pub openat_takes_how: bool,
+}
+
+/// Of `smb_request`.
+#[derive(Debug)]
+pub struct SmbRequest {
+    pub size: usize,
+    pub mid: usize,
+    pub xconn: usize,
+    pub smb2req: usize,
 }
 
 /// Of `smb_filename`.
@@ -66,6 +80,12 @@ macro_rules! every_interface {
             Layout {
                 interface: v::VFS_INTERFACE,
                 samba_minors: (v::SAMBA_MINOR_FIRST, v::SAMBA_MINOR_LAST),
+                smb_request: SmbRequest {
+                    size: size_of::<v::smb_request>(),
+                    mid: offset_of!(v::smb_request, mid),
+                    xconn: offset_of!(v::smb_request, xconn),
+                    smb2req: offset_of!(v::smb_request, smb2req),
+                },
                 smb_filename: SmbFilename {
                     base_name: offset_of!(v::smb_filename, base_name),
                     stream_name: offset_of!(v::smb_filename, stream_name),
@@ -117,4 +137,21 @@ pub fn choose(samba_version: &str) -> Option<&'static Layout> {
 /// The layout of the running smbd; `None` before [`choose`] found one.
 pub fn layout() -> Option<&'static Layout> {
     CHOSEN.get().copied()
+}
+
+/// Whether an object of smbd's is as large as the layout says: another build of the same version may differ. Says so
+/// in the log if not, once.
+pub fn size_fits(what: &str, found: usize, expected: usize) -> bool {
+    static COMPLAINED: Once = Once::new();
+    if found != expected {
+        COMPLAINED.call_once(|| {
+            let text = format!(
+                "vscan cannot serve this build of Samba {}: its {what} has {found} bytes where the headers say \
+                 {expected}. Build vscan with a header made from this Samba's source (samba-headers/README.md)",
+                params::samba_version()
+            );
+            log::line(Level::Error, &text);
+        });
+    }
+    found == expected
 }

@@ -141,31 +141,19 @@ unsafe fn conn_of(handle: *mut vfs_handle_struct, layout: &Layout) -> *const c_v
 unsafe fn layout_fits(handle: *mut vfs_handle_struct, layout: &Layout) -> bool {
     // SAFETY: a handle is a talloc chunk of its own in every version.
     let handle_size = unsafe { samba::talloc_get_size(handle.cast()) };
-    if !size_fits("vfs_handle_struct", handle_size, layout.vfs_handle_struct.size) {
+    if !abi::size_fits("vfs_handle_struct", handle_size, layout.vfs_handle_struct.size) {
         return false;
     }
     // SAFETY: the handle has the size of the layout; a connection is a talloc chunk of its own in every version.
     let conn_size = unsafe { samba::talloc_get_size(conn_of(handle, layout)) };
-    size_fits("connection_struct", conn_size, layout.connection_struct.size)
-}
-
-fn size_fits(what: &str, found: usize, expected: usize) -> bool {
-    if found != expected {
-        let text = format!(
-            "vscan cannot serve this build of Samba {}: its {what} has {found} bytes where the headers say {expected}. \
-             The share stays closed; build vscan with a header made from this Samba's source (samba-headers/README.md)",
-            params::samba_version()
-        );
-        log::line(Level::Error, &text);
-    }
-    found == expected
+    abi::size_fits("connection_struct", conn_size, layout.connection_struct.size)
 }
 
 unsafe extern "C" fn disconnect(handle: *mut vfs_handle_struct) {
     if let Some(layout) = abi::layout() {
         // SAFETY: the handle is smbd's, and the reference ends with this statement.
         if let Some(share) = unsafe { state::share(handle, layout) } {
-            guarded(|| (), || hooks::disconnect::disconnect(share));
+            guarded(|| (), || hooks::disconnect::disconnect(&share));
         }
     }
     // SAFETY: arguments as they came. The share itself is freed with the handle.
@@ -212,21 +200,23 @@ unsafe fn create_file(handle: *mut vfs_handle_struct, call: &CreateFile) -> NtSt
     let Some(layout) = abi::layout() else { return NtStatus::NOT_SUPPORTED };
     // SAFETY: the handle is smbd's.
     let Some(share) = (unsafe { state::share(handle, layout) }) else { return NtStatus::ACCESS_DENIED };
-    let depth = share.opens_depth();
+    let grants = share.grants();
     let before = guarded(
-        || hooks::create_file::after_panic(share),
+        || hooks::create_file::after_panic(&share),
         || {
             // SAFETY: the arguments are smbd's and valid until the hook returns.
             let request = unsafe { OpenRequest::new(call, layout) };
-            hooks::create_file::before(share, &request)
+            hooks::create_file::before(&share, &request)
         },
     );
     let status = match before {
         Before::Refuse(status) => status,
+        // Not seen by the client: smbd looks whether the request was parked first.
+        Before::Parked => NtStatus::SHARING_VIOLATION,
         // SAFETY: arguments as they came.
         Before::GoOn => unsafe { next::create_file(handle, layout, call) },
     };
-    guarded(|| (), || share.end_opens_above(depth));
+    guarded(|| (), || share.end_grants_above(grants));
     status
 }
 
@@ -273,7 +263,7 @@ unsafe fn after_openat(handle: *mut vfs_handle_struct, fsp: *mut files_struct, f
         || {
             // SAFETY: the handle is smbd's, and the next module has just opened `fd`; nobody closes it meanwhile.
             let (share, descriptor) = unsafe { (state::share(handle, layout), HostFd::new(fd)) };
-            share.map_or(Descriptor::Refused, |share| hooks::openat::after(share, descriptor))
+            share.map_or(Descriptor::Refused, |share| hooks::openat::after(&share, descriptor))
         },
     );
     match opened {
@@ -307,7 +297,7 @@ unsafe extern "C" fn close(handle: *mut vfs_handle_struct, fsp: *mut files_struc
             unsafe {
                 let share = state::share(handle, layout?)?;
                 let open = state::take_closing_writer(handle, fsp, samba::fsp_fd(fsp))?;
-                hooks::close::before(share, HostFd::new(open.fd), &open.writer)
+                hooks::close::before(&share, HostFd::new(open.fd), &open.writer)
             }
         },
     );
@@ -319,7 +309,7 @@ unsafe extern "C" fn close(handle: *mut vfs_handle_struct, fsp: *mut files_struc
         || false,
         || {
             // SAFETY: as above.
-            unsafe { state::share(handle, layout) }.is_some_and(|share| hooks::close::after(share, scan))
+            unsafe { state::share(handle, layout) }.is_some_and(|share| hooks::close::after(&share, scan))
         },
     );
     // What the file system says of the close comes first: EIO or ENOSPC mean lost data.

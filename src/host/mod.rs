@@ -5,10 +5,12 @@
 
 mod abi;
 mod entry;
+pub mod event;
 mod guard;
 pub mod log;
 mod next;
 pub mod params;
+pub mod park;
 pub mod root;
 mod samba;
 mod state;

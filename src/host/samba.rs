@@ -22,6 +22,9 @@ opaque! {
     smb2_lease
     smb_filename
     smb_request
+    tevent_context
+    tevent_fd
+    tevent_timer
     vfs_handle_struct
 }
 
@@ -32,9 +35,25 @@ pub struct NtStatus(pub u32);
 
 impl NtStatus {
     pub const ACCESS_DENIED: Self = Self(0xC000_0022);
+    pub const SHARING_VIOLATION: Self = Self(0xC000_0043);
     pub const NOT_SUPPORTED: Self = Self(0xC000_00BB);
     pub const VIRUS_INFECTED: Self = Self(0xC000_0906);
 }
+
+/// A file's id in Samba's databases; passed by value.
+#[derive(Default)]
+#[repr(C)]
+pub struct file_id {
+    pub devid: u64,
+    pub inode: u64,
+    pub extid: u64,
+}
+
+/// A handler of a socket event.
+pub type OnSocket = unsafe extern "C" fn(*mut tevent_context, *mut tevent_fd, u16, *mut c_void);
+
+/// A handler of a timer.
+pub type OnTime = unsafe extern "C" fn(*mut tevent_context, *mut tevent_timer, libc::timeval, *mut c_void);
 
 /// The argument of openat from interface 47 on.
 #[repr(C)]
@@ -172,6 +191,42 @@ unsafe extern "C" {
 
     pub fn talloc_get_size(chunk: *const c_void) -> usize;
     pub fn _talloc_free(chunk: *mut c_void, location: *const c_char) -> c_int;
+
+    pub fn _talloc_zero(context: *const c_void, size: usize, name: *const c_char) -> *mut c_void;
+    pub fn _talloc_set_destructor(
+        chunk: *const c_void,
+        destructor: unsafe extern "C" fn(*mut c_void) -> c_int,
+    );
+
+    pub fn push_deferred_open_message_smb(
+        req: *mut smb_request,
+        timeout: libc::timeval,
+        id: file_id,
+        record: *mut c_void,
+    ) -> bool;
+    pub fn schedule_deferred_open_message_smb(xconn: *mut c_void, mid: u64) -> bool;
+
+    pub fn global_event_context() -> *mut tevent_context;
+    pub fn _tevent_add_fd(
+        context: *mut tevent_context,
+        parent: *const c_void,
+        fd: c_int,
+        flags: u16,
+        handler: OnSocket,
+        private: *mut c_void,
+        handler_name: *const c_char,
+        location: *const c_char,
+    ) -> *mut tevent_fd;
+    pub fn tevent_fd_set_flags(event: *mut tevent_fd, flags: u16);
+    pub fn _tevent_add_timer(
+        context: *mut tevent_context,
+        parent: *const c_void,
+        when: libc::timeval,
+        handler: OnTime,
+        private: *mut c_void,
+        handler_name: *const c_char,
+        location: *const c_char,
+    ) -> *mut tevent_timer;
 
     pub fn become_root();
     pub fn unbecome_root();

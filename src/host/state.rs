@@ -2,6 +2,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::mem::size_of;
+use std::rc::Rc;
 
 use super::abi::Layout;
 use super::samba::{self, files_struct, vfs_handle_struct};
@@ -12,7 +13,7 @@ use crate::share::{Share, Writer};
 /// # Safety
 /// `handle` is the handle of the running connect hook, laid out as `layout` says.
 pub(super) unsafe fn attach(handle: *mut vfs_handle_struct, layout: &Layout, share: Share) {
-    let share = Box::into_raw(Box::new(share)).cast::<c_void>();
+    let share = Rc::into_raw(Rc::new(share)).cast::<c_void>().cast_mut();
     let handle = handle.cast::<u8>();
     // SAFETY: both members are ours to set (Samba's SMB_VFS_HANDLE_SET_DATA assigns the same two), and connect
     // runs once per handle, so nothing is overwritten.
@@ -27,23 +28,28 @@ pub(super) unsafe fn attach(handle: *mut vfs_handle_struct, layout: &Layout, sha
 unsafe extern "C" fn free_share(data: *mut *mut c_void) {
     // SAFETY: Samba passes the address of the handle's data member, which attach() has filled; it calls once,
     // and taking the pointer out makes a second call harmless.
-    let share = unsafe { data.replace(std::ptr::null_mut()) }.cast::<Share>();
+    let share = unsafe { data.replace(std::ptr::null_mut()) }.cast::<Share>().cast_const();
     if !share.is_null() {
-        // SAFETY: made by Box::into_raw in attach(), and no hook runs on this handle any more.
-        super::guard::guarded(|| (), || drop(unsafe { Box::from_raw(share) }));
+        // SAFETY: made by Rc::into_raw in attach(). A scan of a closed file may keep the share for longer than the handle.
+        super::guard::guarded(|| (), || drop(unsafe { Rc::from_raw(share) }));
     }
 }
 
 /// The share of a handle; `None` when connect has not succeeded.
 ///
 /// # Safety
-/// `handle` is the handle of the running hook, and `'a` ends with the hook. Hooks nest (create_file calls
-/// openat), so the reference is shared: a [`Share`] changes through its cells only.
-pub(super) unsafe fn share<'a>(handle: *mut vfs_handle_struct, layout: &Layout) -> Option<&'a Share> {
+/// `handle` is the handle of the running hook.
+pub(super) unsafe fn share(handle: *mut vfs_handle_struct, layout: &Layout) -> Option<Rc<Share>> {
     // SAFETY: the member is null or what attach() put there, and is freed with the handle, after its last hook.
+    let share =
+        unsafe { handle.cast::<u8>().add(layout.vfs_handle_struct.data).cast::<*const Share>().read() };
+    if share.is_null() {
+        return None;
+    }
+    // SAFETY: from Rc::into_raw; the handle keeps its own count.
     unsafe {
-        let data = handle.cast::<u8>().add(layout.vfs_handle_struct.data);
-        data.cast::<*const Share>().read().as_ref()
+        Rc::increment_strong_count(share);
+        Some(Rc::from_raw(share))
     }
 }
 

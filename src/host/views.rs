@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
 
 use super::abi::Layout;
+use super::park::Parkable;
 use super::samba;
 
 /// A client's request to open a file: what create_file was called with.
@@ -19,6 +20,8 @@ pub struct OpenRequest<'a> {
     pub create_disposition: u32,
     /// FILE_DIRECTORY_FILE and the like.
     pub create_options: u32,
+    /// `None` for opens that have to be answered at once.
+    pub parkable: Option<Parkable>,
 }
 
 impl<'a> OpenRequest<'a> {
@@ -41,6 +44,8 @@ impl<'a> OpenRequest<'a> {
             access_mask: call.access_mask,
             create_disposition: call.create_disposition,
             create_options: call.create_options,
+            // SAFETY: the caller's promise.
+            parkable: unsafe { Parkable::new(call.req, layout) },
         }
     }
 }

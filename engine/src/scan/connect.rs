@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
+use std::rc::Rc;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt};
@@ -11,7 +12,7 @@ use vscan_backends::verdict::Fault;
 
 /// A connection that is being made.
 pub(super) struct Connection {
-    socket: OwnedFd,
+    socket: Rc<OwnedFd>,
     target: Target,
     established: bool,
 }
@@ -57,15 +58,11 @@ impl Connection {
             // Requests are small and wait for an answer. That the option could fail is no reason not to scan.
             let _ = sockopt::set_tcp_nodelay(&socket, true);
         }
-        Ok(Self { socket, target, established: false })
+        Ok(Self { socket: Rc::new(socket), target, established: false })
     }
 
-    pub(super) fn socket(&self) -> &OwnedFd {
-        &self.socket
-    }
-
-    pub(super) fn into_socket(self) -> OwnedFd {
-        self.socket
+    pub(super) fn socket(&self) -> Rc<OwnedFd> {
+        self.socket.clone()
     }
 
     /// Starts to connect, or looks whether it has succeeded. Needs the rights to the scanner's socket.

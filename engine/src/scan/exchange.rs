@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, IoSlice};
@@ -47,6 +48,8 @@ pub enum Progress {
 /// A scan under way.
 pub struct Exchange {
     state: State,
+    /// Kept open until the exchange is dropped, because an event loop may watch it that long.
+    socket: Option<Socket>,
     dialogue: Option<Box<dyn Dialogue>>,
     /// Private and read-only: clamd moves the offset of the descriptor that it is passed.
     file: OwnedFd,
@@ -57,12 +60,14 @@ pub struct Exchange {
     last_sign_of_life: Instant,
 }
 
+type Socket = Rc<OwnedFd>;
+
 enum State {
     Connecting(Connection, Ask),
-    Sending(OwnedFd, Sending),
+    Sending(Socket, Sending),
     /// A stream; `Sending` holds the piece on its way.
-    Streaming(OwnedFd, Sending, Content),
-    Reading(OwnedFd),
+    Streaming(Socket, Sending, Content),
+    Reading(Socket),
     Done(Outcome),
     /// Only while a step is taken.
     Between,
@@ -90,12 +95,13 @@ enum Sent {
 }
 
 impl Exchange {
-    /// Begins a scan of `file`, a private descriptor opened for reading.
+    /// Begins a scan of `file`, a private descriptor opened for reading, that is over by `deadline`.
     pub fn new(
         scanner: &dyn Scanner,
         file: OwnedFd,
         object: &Object<'_>,
         timeouts: Timeouts,
+        deadline: Instant,
         now: Instant,
     ) -> Self {
         let (state, dialogue) = match (scanner.begin(object), scanner.endpoint()) {
@@ -108,22 +114,23 @@ impl Exchange {
                 Err(fault) => (State::Done(Err(fault)), None),
             },
         };
+        let socket = match &state {
+            State::Connecting(connection, _) => Some(connection.socket()),
+            State::Sending(..)
+            | State::Streaming(..)
+            | State::Reading(_)
+            | State::Done(_)
+            | State::Between => None,
+        };
         let endpoint = scanner.endpoint().cloned().unwrap_or_else(|| Endpoint::Unix(Default::default()));
-        Self {
-            state,
-            dialogue,
-            file,
-            endpoint,
-            timeouts,
-            deadline: now + timeouts.scan,
-            last_sign_of_life: now,
-        }
+        Self { state, socket, dialogue, file, endpoint, timeouts, deadline, last_sign_of_life: now }
     }
 
     /// An exchange that is over before it began.
     pub fn failed(file: OwnedFd, fault: Fault, timeouts: Timeouts, now: Instant) -> Self {
         Self {
             state: State::Done(Err(fault)),
+            socket: None,
             dialogue: None,
             file,
             endpoint: Endpoint::Unix(Default::default()),
@@ -136,11 +143,10 @@ impl Exchange {
     /// The socket to watch; `None` before there is one and after the end.
     pub fn socket(&self) -> Option<BorrowedFd<'_>> {
         match &self.state {
-            State::Connecting(connection, _) => Some(connection.socket().as_fd()),
-            State::Sending(socket, _) | State::Streaming(socket, ..) | State::Reading(socket) => {
-                Some(socket.as_fd())
-            }
             State::Done(_) | State::Between => None,
+            State::Connecting(..) | State::Sending(..) | State::Streaming(..) | State::Reading(_) => {
+                self.socket.as_ref().map(|socket| socket.as_fd())
+            }
         }
     }
 
@@ -181,7 +187,7 @@ impl Exchange {
             State::Connecting(mut connection, ask) => match connection.advance(&self.endpoint) {
                 Ok(Connected::Yes) => {
                     self.last_sign_of_life = now;
-                    (self.obey(connection.into_socket(), ask), None)
+                    (self.obey(connection.socket(), ask), None)
                 }
                 Ok(Connected::Pending) => (State::Connecting(connection, ask), Some(Wait::Writable)),
                 Ok(Connected::Busy) => (State::Connecting(connection, ask), Some(Wait::Pause)),
@@ -195,7 +201,7 @@ impl Exchange {
             },
             State::Streaming(socket, sending, content) => self.stream(socket, sending, content, now, pieces),
             State::Reading(socket) => match self.receive(&socket, now) {
-                Ok(Some(bytes)) => (self.tell_received(socket, &bytes), None),
+                Ok(Some(bytes)) => (self.tell(socket, news_of(&bytes)), None),
                 Ok(None) => (State::Reading(socket), Some(Wait::Readable)),
                 Err(fault) => (State::Done(Err(fault)), None),
             },
@@ -208,7 +214,7 @@ impl Exchange {
 
     fn stream(
         &mut self,
-        socket: OwnedFd,
+        socket: Socket,
         mut sending: Sending,
         mut content: Content,
         now: Instant,
@@ -242,7 +248,7 @@ impl Exchange {
     }
 
     /// Bytes came in the middle of a stream: the dialogue says whether to go on.
-    fn interrupted(&mut self, socket: OwnedFd, sending: Sending, content: Content, bytes: &[u8]) -> State {
+    fn interrupted(&mut self, socket: Socket, sending: Sending, content: Content, bytes: &[u8]) -> State {
         match self.ask_dialogue(news_of(bytes)) {
             Step::Ask(Ask::Resume, dialogue) => {
                 self.dialogue = Some(dialogue);
@@ -256,11 +262,7 @@ impl Exchange {
         }
     }
 
-    fn tell_received(&mut self, socket: OwnedFd, bytes: &[u8]) -> State {
-        self.tell(socket, news_of(bytes))
-    }
-
-    fn tell(&mut self, socket: OwnedFd, news: News<'_>) -> State {
+    fn tell(&mut self, socket: Socket, news: News<'_>) -> State {
         match self.ask_dialogue(news) {
             Step::Ask(ask, dialogue) => {
                 self.dialogue = Some(dialogue);
@@ -277,7 +279,7 @@ impl Exchange {
         }
     }
 
-    fn obey(&self, socket: OwnedFd, ask: Ask) -> State {
+    fn obey(&self, socket: Socket, ask: Ask) -> State {
         match ask {
             Ask::Write(bytes) => State::Sending(socket, Sending::new(bytes.into_owned())),
             Ask::PassDescriptor(bytes) => {
@@ -293,7 +295,7 @@ impl Exchange {
         }
     }
 
-    fn send(&mut self, socket: &OwnedFd, sending: &mut Sending, now: Instant) -> Result<Sent, Fault> {
+    fn send(&mut self, socket: &Socket, sending: &mut Sending, now: Instant) -> Result<Sent, Fault> {
         while !sending.bytes.is_empty() {
             // Without a contiguous view a wrapped buffer would go out in two calls, and the descriptor with half of it.
             let bytes = sending.bytes.make_contiguous();
@@ -318,7 +320,7 @@ impl Exchange {
     }
 
     /// Bytes that have come: `None` when there are none yet, empty at the end of the stream.
-    fn receive(&mut self, socket: &OwnedFd, now: Instant) -> Result<Option<Vec<u8>>, Fault> {
+    fn receive(&mut self, socket: &Socket, now: Instant) -> Result<Option<Vec<u8>>, Fault> {
         let mut buffer = [0; 4096];
         loop {
             match recv(socket, &mut buffer, RecvFlags::DONTWAIT) {
@@ -362,7 +364,7 @@ fn news_of(bytes: &[u8]) -> News<'_> {
     if bytes.is_empty() { News::EndOfStream } else { News::Received(bytes) }
 }
 
-fn send_with_descriptor(socket: &OwnedFd, bytes: &[u8], file: BorrowedFd<'_>) -> Result<usize, Errno> {
+fn send_with_descriptor(socket: &Socket, bytes: &[u8], file: BorrowedFd<'_>) -> Result<usize, Errno> {
     let files = [file];
     let mut space = [mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);

@@ -8,7 +8,7 @@ use super::table::{OPTIONS, RENAME_SUFFIX, SCANNER, SOCKET_PATH};
 use super::written::{Entry, Written};
 use super::{
     CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, OnConfigError, OverLimit,
-    PathPatterns, Priority, Settings, Severity, Share, Size, Syslog,
+    PathPatterns, Priority, ScanOnClose, Settings, Severity, Share, Size, Syslog,
 };
 use crate::action::Action;
 
@@ -56,7 +56,9 @@ impl Draft {
             settings: Settings {
                 scanner: String::new(),
                 scan_on_open: true,
-                scan_on_close: true,
+                scan_on_close: ScanOnClose::Yes,
+                max_scans_in_flight: 1,
+                large_file_size: None,
                 max_file_size: None,
                 files_over_the_limit: OverLimit::Deny,
                 min_file_size: Size(0),

@@ -45,7 +45,11 @@ pub struct Settings {
     /// Scan before a file is opened.
     pub scan_on_open: bool,
     /// Scan after a changed file is closed.
-    pub scan_on_close: bool,
+    pub scan_on_close: ScanOnClose,
+    /// At most so many scans at once; not zero.
+    pub max_scans_in_flight: usize,
+    /// Larger files have a lane of their own among the scans; None: they have not.
+    pub large_file_size: Option<Size>,
     /// Larger files are not scanned; None: no limit.
     pub max_file_size: Option<Size>,
     /// What happens to those larger files.
@@ -119,6 +123,17 @@ pub enum OverLimit {
     Allow,
     /// They may not be opened.
     Deny,
+}
+
+/// `scan on close`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanOnClose {
+    /// After the close, while the client goes on.
+    Yes,
+    /// Not at all; the next open scans.
+    No,
+    /// Before the client's close is answered, which tells it what was found.
+    Wait,
 }
 
 /// `infected status`.

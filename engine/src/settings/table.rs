@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use super::option::{Alias, Applied, Kind, Opt};
 use super::patterns::{FileRegexp, MimeTypes, PathPatterns};
 use super::syslog::{FACILITIES, PRIORITIES};
-use super::value::{choice, entries, lifetime, name_part, size, timeout, yes_no};
-use super::{InfectedStatus, OnConfigError, OverLimit};
+use super::value::{choice, entries, lifetime, name_part, scans_in_flight, size, timeout, yes_no};
+use super::{InfectedStatus, OnConfigError, OverLimit, ScanOnClose};
 use crate::action::Action;
 
 fn set<T>(field: &mut T, parsed: Result<T, String>) -> Applied {
@@ -41,6 +41,19 @@ fn set_quarantine_directory(field: &mut PathBuf, text: &str) -> Applied {
 fn words<T>(choices: &[(&'static str, T)]) -> Vec<&'static str> {
     choices.iter().map(|(word, _)| *word).collect()
 }
+
+/// The words of yes and no, too: it was one of those for samba-vscan.
+const SCAN_ON_CLOSE: &[(&str, ScanOnClose)] = &[
+    ("yes", ScanOnClose::Yes),
+    ("no", ScanOnClose::No),
+    ("wait", ScanOnClose::Wait),
+    ("true", ScanOnClose::Yes),
+    ("on", ScanOnClose::Yes),
+    ("1", ScanOnClose::Yes),
+    ("false", ScanOnClose::No),
+    ("off", ScanOnClose::No),
+    ("0", ScanOnClose::No),
+];
 
 const OVER_LIMIT: &[(&str, OverLimit)] = &[("allow", OverLimit::Allow), ("deny", OverLimit::Deny)];
 
@@ -115,11 +128,37 @@ pub static OPTIONS: &[Opt] = &[
     Opt {
         name: "scan on close",
         aliases: &[],
-        kind: Kind::YesNo,
+        kind: Kind::Choice(|| vec!["yes", "no", "wait"]),
         default: "yes",
         on_mistake: "yes",
-        help: "Scan a file after it was changed and closed.",
-        apply: |draft, text| set(&mut draft.settings.scan_on_close, yes_no(text)),
+        help: "Scan a file after it was changed and closed. yes: the client goes on meanwhile, and an open of the file \
+               waits for the result. wait: the client's close waits, and fails if something was found.",
+        apply: |draft, text| set(&mut draft.settings.scan_on_close, choice(text, SCAN_ON_CLOSE)),
+    },
+    Opt {
+        name: "max scans in flight",
+        aliases: &[],
+        kind: Kind::Number,
+        default: "8",
+        on_mistake: "8",
+        help: "How many files of one client are scanned at once. More wait in a queue, those that are being opened \
+               before those that were closed.",
+        apply: |draft, text| set(&mut draft.settings.max_scans_in_flight, scans_in_flight(text)),
+    },
+    Opt {
+        name: "large file size",
+        aliases: &[],
+        kind: Kind::Size,
+        default: "32M",
+        on_mistake: "32M",
+        help: "Larger files wait for each other only, a quarter of \"max scans in flight\" at once, so that they do \
+               not hold up documents. 0: all files wait in one queue.",
+        apply: |draft, text| {
+            set(
+                &mut draft.settings.large_file_size,
+                size(text).map(|size| Some(size).filter(|size| size.0 > 0)),
+            )
+        },
     },
     Opt {
         name: "max file size",
@@ -451,7 +490,7 @@ mod tests {
     #[test]
     fn defaults_protect() {
         let settings = Settings::default();
-        assert!(settings.scan_on_open && settings.scan_on_close && settings.enforce);
+        assert!(settings.scan_on_open && settings.scan_on_close == ScanOnClose::Yes && settings.enforce);
         assert!(settings.deny_access_on_error && settings.deny_access_on_minor_error);
         assert_eq!(settings.max_file_size, None);
         assert!(settings.exclude_file_regexp.is_none() && settings.exclude_paths.is_empty());

@@ -55,7 +55,7 @@ fn an_unknown_option_gets_one_line_with_the_nearest_name() {
     let expected = "/etc/samba/x.conf, line 2: max fiel size = 5: unknown option, did you mean \"max file size\"?; \
                     the line has no effect";
     assert_eq!(lines(&loaded), [expected]);
-    assert!(!loaded.settings.scan_on_close);
+    assert_eq!(loaded.settings.scan_on_close, ScanOnClose::No);
     assert!(!loaded.refuses_opens());
     assert_eq!(load_with("xyzzy = 1", &[]).complaints[0].wrong, "unknown option; the line has no effect");
 }
@@ -114,7 +114,7 @@ fn a_complaint_is_one_line_whatever_the_value() {
 fn a_line_that_is_no_option_is_a_mistake_and_an_open_bracket_is_forgiven() {
     let loaded = load_with("[vscan\nscan on open\nscan on close = no", &[]);
     assert_eq!(loaded.complaints.len(), 2);
-    assert!(!loaded.settings.scan_on_close && loaded.settings.scan_on_open);
+    assert!(loaded.settings.scan_on_close == ScanOnClose::No && loaded.settings.scan_on_open);
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn a_named_file_is_read() {
     std::fs::write(&path, "scan on close = no").unwrap();
     let loaded = load_file(ConfigFile::Named(&path));
     assert_eq!(loaded.complaints, []);
-    assert!(!loaded.settings.scan_on_close);
+    assert_eq!(loaded.settings.scan_on_close, ScanOnClose::No);
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_file_that_cannot_be_read_costs_one_line_and_leaves_the_defaults() {
         assert_eq!(lines.len(), 1);
         assert!(lines[0].contains(reason) && lines[0].starts_with(path.to_str().unwrap()), "{lines:?}");
         assert_eq!(loaded.complaints[0].severity, Severity::Mistake);
-        assert!(loaded.settings.scan_on_close && !loaded.refuses_opens());
+        assert!(loaded.settings.scan_on_close == ScanOnClose::Yes && !loaded.refuses_opens());
     }
 }
 

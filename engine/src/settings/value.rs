@@ -130,6 +130,15 @@ pub(super) fn entries(text: &str) -> Result<usize, String> {
     Ok(usize::try_from(number).unwrap_or(0))
 }
 
+/// How many scans may run at once. Each has a connection to the scanner, which other clients want to reach, too.
+pub(super) fn scans_in_flight(text: &str) -> Result<usize, String> {
+    const MOST: usize = 100;
+    match text.parse() {
+        Ok(number @ 1..=MOST) => Ok(number),
+        _ => Err(format!("is not a number from 1 to {MOST}")),
+    }
+}
+
 /// The beginning or the end of a file name.
 pub(super) fn name_part(text: &str) -> Result<String, String> {
     const LONGEST_PART: usize = 64;

@@ -1,0 +1,159 @@
+//! smbd's event loop: being told when a socket is ready or a time has come.
+//!
+//! What is to be told is a [`Ticket`], not a pointer: an event that comes late finds nothing and does no harm.
+
+use std::ffi::{c_int, c_void};
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use vscan_engine::queue::Ticket;
+use vscan_engine::scan::exchange::Wait;
+
+use super::guard::guarded;
+use super::samba::{self, tevent_context, tevent_fd, tevent_timer};
+use crate::scans;
+
+const READ: u16 = 1;
+const WRITE: u16 = 2;
+
+/// A socket that is watched for as long as this lives.
+pub struct Watch(NonNull<tevent_fd>);
+
+impl Watch {
+    /// Watches a socket; `None` when smbd is out of memory.
+    pub fn new(socket: BorrowedFd<'_>, wait: Wait, ticket: Ticket) -> Option<Self> {
+        let (fd, flags) = (socket.as_raw_fd(), flags(wait));
+        // SAFETY: smbd's loop exists as long as hooks and events run; the event is ours to free, which `drop` does before
+        // the socket is closed (see the order of fields of whoever owns both).
+        let event = unsafe {
+            let (context, private) = (samba::global_event_context(), to_private(ticket));
+            #[rustfmt::skip]
+            let event = samba::_tevent_add_fd(
+                context, parent(), fd, flags, on_socket, private, c"vscan".as_ptr(), c"vscan".as_ptr(),
+            );
+            event
+        };
+        NonNull::new(event).map(Self)
+    }
+
+    /// Changes what is watched for.
+    pub fn set(&self, wait: Wait) {
+        // SAFETY: the event lives as long as `self`.
+        unsafe { samba::tevent_fd_set_flags(self.0.as_ptr(), flags(wait)) };
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // SAFETY: made by new() and freed once; a handler may free its own event.
+        unsafe { samba::_talloc_free(self.0.as_ptr().cast(), c"vscan".as_ptr()) };
+    }
+}
+
+/// A moment that is waited for as long as this lives.
+pub struct Timer {
+    event: NonNull<tevent_timer>,
+    at: Instant,
+}
+
+impl Timer {
+    /// Waits for a moment; `None` when smbd is out of memory.
+    pub fn new(at: Instant, ticket: Ticket) -> Option<Self> {
+        // tevent's times are of the wall clock. Where that jumps, the moment comes early or late; a scan that is woken
+        // early looks at the monotonic clock and waits on.
+        let wall = SystemTime::now() + at.saturating_duration_since(Instant::now());
+        let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let when = libc::timeval {
+            tv_sec: libc::time_t::try_from(since.as_secs()).unwrap_or(libc::time_t::MAX),
+            // Below a million.
+            tv_usec: libc::suseconds_t::from(since.subsec_micros()),
+        };
+        // SAFETY: as in Watch::new(); tevent frees an event after its handler, see forget().
+        let event = unsafe {
+            let (context, private) = (samba::global_event_context(), to_private(ticket));
+            let (handler, place) = (c"vscan".as_ptr(), c"vscan".as_ptr());
+            samba::_tevent_add_timer(context, parent(), when, on_time, private, handler, place)
+        };
+        NonNull::new(event).map(|event| Self { event, at })
+    }
+
+    /// The moment.
+    pub fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// The moment has come, and tevent frees the event by itself.
+    pub fn has_fired(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        // SAFETY: made by new() and not fired (then it is forgotten), so it is still ours.
+        unsafe { samba::_talloc_free(self.event.as_ptr().cast(), c"vscan".as_ptr()) };
+    }
+}
+
+/// The talloc parent of all our events. Without one they would belong to smbd's loop and be freed with it, before
+/// [`finish_at_exit`] has ended the scans that own them.
+fn parent() -> *const c_void {
+    static PARENT: OnceLock<usize> = OnceLock::new();
+    let address = PARENT.get_or_init(|| {
+        // SAFETY: a chunk without a parent of its own, for the life of the process; null (out of memory) is also allowed
+        // as a parent.
+        unsafe { samba::_talloc_zero(ptr::null(), 1, c"vscan: events".as_ptr()) }.expose_provenance()
+    });
+    ptr::with_exposed_provenance(*address)
+}
+
+fn flags(wait: Wait) -> u16 {
+    match wait {
+        Wait::Readable => READ,
+        Wait::Writable => WRITE,
+        Wait::Both => READ | WRITE,
+        Wait::Pause => 0,
+    }
+}
+
+/// A ticket is a number, and travels as one.
+fn to_private(ticket: Ticket) -> *mut c_void {
+    ptr::without_provenance_mut(usize::try_from(ticket.0).unwrap_or(usize::MAX))
+}
+
+fn from_private(private: *mut c_void) -> Ticket {
+    Ticket(private.addr() as u64)
+}
+
+unsafe extern "C" fn on_socket(_: *mut tevent_context, _: *mut tevent_fd, _: u16, private: *mut c_void) {
+    guarded(|| scans::give_up_after_panic(from_private(private)), || scans::on_socket(from_private(private)));
+}
+
+unsafe extern "C" fn on_time(
+    _: *mut tevent_context,
+    _: *mut tevent_timer,
+    _: libc::timeval,
+    private: *mut c_void,
+) {
+    guarded(|| scans::give_up_after_panic(from_private(private)), || scans::on_time(from_private(private)));
+}
+
+/// Has the close-scans that are still under way finished when this smbd ends.
+pub fn finish_at_exit() {
+    // SAFETY: the chunk belongs to the loop, which smbd frees as it ends, in the client's own process only: nobody
+    // connects to the parent. The destructor needs nothing of the chunk.
+    unsafe {
+        let context = samba::global_event_context();
+        let chunk = samba::_talloc_zero(context.cast(), 1, c"vscan: finish close-scans".as_ptr());
+        if !chunk.is_null() {
+            samba::_talloc_set_destructor(chunk, at_exit);
+        }
+    }
+}
+
+unsafe extern "C" fn at_exit(_: *mut c_void) -> c_int {
+    guarded(|| (), scans::finish_all);
+    0
+}
