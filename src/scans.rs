@@ -106,7 +106,7 @@ impl Answer {
         match self.judgement {
             _ if self.key != identity.key => None,
             Judgement::Allowed(Allowance::Exactly(scanned)) if scanned != *identity => None,
-            judgement => Some(judgement),
+            judgement @ (Judgement::Allowed(_) | Judgement::Denied(_)) => Some(judgement),
         }
     }
 }
@@ -200,11 +200,15 @@ pub fn on_socket(ticket: Ticket) {
 /// A moment has come for a scan, or for all.
 pub fn on_time(ticket: Ticket) {
     if ticket == EVERYBODY {
-        SCANS.with_borrow_mut(|scans| scans.starter.take()).map(Timer::has_fired);
+        if let Some(timer) = SCANS.with_borrow_mut(|scans| scans.starter.take()) {
+            timer.has_fired();
+        }
         return start_what_waits();
     }
     let Some(mut job) = take(ticket) else { return };
-    job.timer.take().map(Timer::has_fired);
+    if let Some(timer) = job.timer.take() {
+        timer.has_fired();
+    }
     match mem::replace(&mut job.stage, Stage::Over) {
         Stage::Resting(file) => {
             job.stage = Stage::Waiting(file);

@@ -56,22 +56,24 @@ fn judge(share: &Rc<Share>, descriptor: HostFd<'_>, identity: &Identity) -> bool
     let file_type = || private_file::open_again(descriptor.as_fd()).and_then(|file| mime_type(file.as_fd()));
     let judgement = match protection.consider(&place, identity, &file_type) {
         Considered::Judged(judgement) => judgement,
-        known => match private_file::open_again(descriptor.as_fd()) {
-            None => protection.cannot_read(&place, identity, Occasion::Open, &share.context()),
-            Some(file) => match known {
-                Considered::KnownInfected(threat) => {
-                    protection.act_on_known(&threat, &file, &place, Occasion::Open, &share.context())
-                }
-                Considered::Judged(_) | Considered::Unknown => {
-                    match scans::judge_open(share, None, &path, identity, || Some(file)) {
-                        Verdict::Now(judgement) => judgement,
-                        Verdict::Later | Verdict::Unreadable => {
-                            protection.cannot_read(&place, identity, Occasion::Open, &share.context())
+        known @ (Considered::KnownInfected(_) | Considered::Unknown) => {
+            match private_file::open_again(descriptor.as_fd()) {
+                None => protection.cannot_read(&place, identity, Occasion::Open, &share.context()),
+                Some(file) => match known {
+                    Considered::KnownInfected(threat) => {
+                        protection.act_on_known(&threat, &file, &place, Occasion::Open, &share.context())
+                    }
+                    Considered::Judged(_) | Considered::Unknown => {
+                        match scans::judge_open(share, None, &path, identity, || Some(file)) {
+                            Verdict::Now(judgement) => judgement,
+                            Verdict::Later | Verdict::Unreadable => {
+                                protection.cannot_read(&place, identity, Occasion::Open, &share.context())
+                            }
                         }
                     }
-                }
-            },
-        },
+                },
+            }
+        }
     };
     match judgement {
         Judgement::Allowed(_) => true,
