@@ -86,9 +86,21 @@ impl Job {
 /// A client's request that needs, or needed, a scan.
 #[derive(Default)]
 struct Request {
-    is_parked: bool,
+    parked: Parked,
     answer: Option<Answer>,
     visits: u32,
+}
+
+/// Where a request is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Parked {
+    /// In create_file, or parked by somebody else.
+    #[default]
+    No,
+    /// Parked by us.
+    Yes,
+    /// On its way back to create_file.
+    Resumed,
 }
 
 /// What a request was parked for.
@@ -127,12 +139,16 @@ pub fn allow_in_flight(limit: usize) {
 }
 
 /// A request has entered create_file, perhaps once more; what it was parked for, if so.
-pub fn arrived(request: &Parkable) -> Option<Answer> {
-    SCANS.with_borrow_mut(|scans| {
-        let request = scans.requests.get_mut(&request.id())?;
-        request.is_parked = false;
-        request.answer
-    })
+pub fn arrived(parkable: &Parkable) -> Option<Answer> {
+    let (parked, answer) = SCANS.with_borrow_mut(|scans| {
+        let request = scans.requests.get_mut(&parkable.id())?;
+        Some((mem::take(&mut request.parked), request.answer))
+    })?;
+    match parked {
+        Parked::No => {}
+        Parked::Yes | Parked::Resumed => parkable.unpark(),
+    }
+    answer
 }
 
 /// Gets a verdict for an open: from the scan of this file that is under way, or from a new one.
@@ -163,14 +179,18 @@ pub fn judge_open(
     SCANS.with_borrow_mut(|scans| scans.join(ticket, request.id()));
     start_what_waits();
     // A scanner that needs no connection has answered already.
-    if let Some(answer) = arrived(request) {
+    if let Some(answer) = answer_of(request) {
         return Verdict::Now(answer.judgement);
     }
     if request.park() {
-        SCANS.with_borrow_mut(|scans| scans.requests.entry(request.id()).or_default().is_parked = true);
+        SCANS.with_borrow_mut(|scans| scans.requests.entry(request.id()).or_default().parked = Parked::Yes);
         return Verdict::Later;
     }
     wait_for(ticket).map_or(Verdict::Unreadable, Verdict::Now)
+}
+
+fn answer_of(parkable: &Parkable) -> Option<Answer> {
+    SCANS.with_borrow(|scans| scans.requests.get(&parkable.id())?.answer)
 }
 
 /// Has a file scanned that was changed and closed; nobody waits for it.
@@ -473,7 +493,8 @@ fn answer_all(ticket: Ticket, job: &Job, judgement: Judgement) {
         for id in &job.waiters {
             if let Some(request) = scans.requests.get_mut(id) {
                 request.answer = Some(answer);
-                if mem::replace(&mut request.is_parked, false) {
+                if request.parked == Parked::Yes {
+                    request.parked = Parked::Resumed;
                     parked.push(*id);
                 }
             }

@@ -82,6 +82,12 @@ impl Parkable {
         }
     }
 
+    /// Tells smbd, once the request is back, that it is parked no more: an error would not reach the client otherwise.
+    pub fn unpark(&self) {
+        // SAFETY: the request and its connection are those of the running create_file.
+        unsafe { samba::remove_deferred_open_message_smb(self.xconn, self.id.mid) };
+    }
+
     /// Makes sure that we hear when the request goes away, whether it is answered, cancelled or cut off.
     fn stay_informed(&self) -> bool {
         let known = PARKED.with_borrow(|parked| parked.contains_key(&self.id));

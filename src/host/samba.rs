@@ -205,6 +205,7 @@ unsafe extern "C" {
         record: *mut c_void,
     ) -> bool;
     pub fn schedule_deferred_open_message_smb(xconn: *mut c_void, mid: u64) -> bool;
+    pub fn remove_deferred_open_message_smb(xconn: *mut c_void, mid: u64);
 
     pub fn global_event_context() -> *mut tevent_context;
     pub fn _tevent_add_fd(

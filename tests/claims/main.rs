@@ -3,5 +3,7 @@
 //! Run `tests/setup.sh` once, then `cargo test -p vscan-tests` as root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+/// Opens that wait for a scan.
+mod parked;
 /// The rig itself, on shares without our module.
 mod rig;
