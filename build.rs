@@ -1,5 +1,6 @@
 //! One job: samba-headers/vfs-NN.h -> one module of bindings per VFS interface, for src/host/abi.rs.
-// A build script has one answer to trouble: the build fails, here, with these words.
+//!
+//! A build script has one answer to trouble: it stops the build with these words.
 #![allow(clippy::expect_used, clippy::panic)]
 
 use std::fmt::Write as _;

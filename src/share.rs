@@ -7,7 +7,7 @@ use rustix::fs::{CWD, readlinkat};
 use vscan_engine::identity::{FileKey, FileTime, Identity, granularity};
 use vscan_engine::log::Log;
 use vscan_engine::policy::Status;
-use vscan_engine::protection::{Allowance, Context, Place, Protection};
+use vscan_engine::protection::{Allowance, Context, Denial, Judgement, Place, Protection};
 
 use vscan_engine::settings::ScanOnClose;
 
@@ -94,10 +94,14 @@ impl Share {
         }
     }
 
-    /// Whether a file is denied when nobody can say what is in it.
-    pub fn denies_on_error(&self) -> bool {
+    /// The answer when a bug of ours leaves a file without a verdict.
+    pub fn judgement_on_error(&self) -> Judgement {
         let settings = self.protection.settings();
-        settings.deny_access_on_error && settings.enforce
+        if settings.deny_access_on_error && settings.enforce {
+            Judgement::Denied(Denial { status: Status::AccessDenied, infected: false })
+        } else {
+            Judgement::Allowed(Allowance::AnyContent)
+        }
     }
 
     /// The absolute path of a name below the share's root.

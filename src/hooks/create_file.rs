@@ -15,7 +15,7 @@ use crate::host::NtStatus;
 use crate::host::park::Parkable;
 use crate::host::views::OpenRequest;
 use crate::private_file;
-use crate::scans::{self, Answer, Verdict};
+use crate::scans::{self, Answer, Opening};
 use crate::share::{Grant, Share, nt_status};
 
 /// What happens before smbd opens the file.
@@ -62,9 +62,9 @@ pub fn before(share: &Rc<Share>, request: &OpenRequest<'_>) -> Before {
     let judgement = match answer.and_then(|answer| answer.about(&identity)) {
         Some(judgement) => judgement,
         None => match judge(share, request.parkable.as_ref(), &path, identity) {
-            Verdict::Now(judgement) => judgement,
-            Verdict::Later => return Before::Parked,
-            Verdict::Unreadable => return Before::GoOn,
+            Opening::Judged(judgement) => judgement,
+            Opening::Parked => return Before::Parked,
+            Opening::Unreadable => return Before::GoOn,
         },
     };
     match judgement {
@@ -75,7 +75,10 @@ pub fn before(share: &Rc<Share>, request: &OpenRequest<'_>) -> Before {
 
 /// What happens when [`before`] has panicked.
 pub fn after_panic(share: &Share) -> Before {
-    if share.denies_on_error() { Before::Refuse(NtStatus::ACCESS_DENIED) } else { Before::GoOn }
+    match share.judgement_on_error() {
+        Judgement::Denied(denial) => Before::Refuse(nt_status(denial.status)),
+        Judgement::Allowed(_) => Before::GoOn,
+    }
 }
 
 /// Tells openat what may be opened without asking again.
@@ -86,21 +89,21 @@ fn grant(share: &Share, identity: &Identity, allowance: Allowance) -> Before {
 
 /// The name leads nowhere. If the client has waited for the file that was there, it should hear why that is gone.
 fn gone(answer: Option<Answer>) -> Before {
-    match answer.map(|answer| answer.judgement) {
+    match answer.map(|answer| answer.judgement()) {
         Some(Judgement::Denied(denial)) => Before::Refuse(nt_status(denial.status)),
         Some(Judgement::Allowed(_)) | None => Before::GoOn,
     }
 }
 
-fn judge(share: &Rc<Share>, request: Option<&Parkable>, path: &[u8], identity: Identity) -> Verdict {
+fn judge(share: &Rc<Share>, request: Option<&Parkable>, path: &[u8], identity: Identity) -> Opening {
     let (protection, place, context) = (share.protection(), share.place(path), share.context());
     let open = || private_file::open_by_name(share, path, &identity);
     let file_type = || open().and_then(|file| mime_type(file.as_fd()));
     match protection.consider(&place, &identity, &file_type) {
-        Considered::Judged(judgement) => Verdict::Now(judgement),
+        Considered::Judged(judgement) => Opening::Judged(judgement),
         // To act on the file takes a descriptor; without one openat decides.
-        Considered::KnownInfected(threat) => open().map_or(Verdict::Unreadable, |file| {
-            Verdict::Now(protection.act_on_known(&threat, &file, &place, Occasion::Open, &context))
+        Considered::KnownInfected(threat) => open().map_or(Opening::Unreadable, |file| {
+            Opening::Judged(protection.act_on_known(&threat, &file, &place, Occasion::Open, &context))
         }),
         Considered::Unknown => scans::judge_open(share, request, path, &identity, open),
     }

@@ -10,7 +10,7 @@ use vscan_engine::protection::{Considered, Judgement, Occasion};
 
 use crate::host::views::HostFd;
 use crate::private_file;
-use crate::scans::{self, Verdict};
+use crate::scans::{self, Opening};
 use crate::share::{Share, Writer};
 
 /// What becomes of a fresh descriptor.
@@ -50,32 +50,22 @@ pub fn after(share: &Rc<Share>, descriptor: HostFd<'_>) -> Descriptor {
 
 /// Whether the content may be seen; scans on the spot if need be.
 fn judge(share: &Rc<Share>, descriptor: HostFd<'_>, identity: &Identity) -> bool {
-    let protection = share.protection();
+    let (protection, context) = (share.protection(), share.context());
     let path = share.path_of_descriptor(descriptor.as_fd());
     let place = share.place(&path);
-    let file_type = || private_file::open_again(descriptor.as_fd()).and_then(|file| mime_type(file.as_fd()));
+    let open = || private_file::open_again(descriptor.as_fd());
+    let file_type = || open().and_then(|file| mime_type(file.as_fd()));
     let judgement = match protection.consider(&place, identity, &file_type) {
-        Considered::Judged(judgement) => judgement,
-        known @ (Considered::KnownInfected(_) | Considered::Unknown) => {
-            match private_file::open_again(descriptor.as_fd()) {
-                None => protection.cannot_read(&place, identity, Occasion::Open, &share.context()),
-                Some(file) => match known {
-                    Considered::KnownInfected(threat) => {
-                        protection.act_on_known(&threat, &file, &place, Occasion::Open, &share.context())
-                    }
-                    Considered::Judged(_) | Considered::Unknown => {
-                        match scans::judge_open(share, None, &path, identity, || Some(file)) {
-                            Verdict::Now(judgement) => judgement,
-                            Verdict::Later | Verdict::Unreadable => {
-                                protection.cannot_read(&place, identity, Occasion::Open, &share.context())
-                            }
-                        }
-                    }
-                },
-            }
+        Considered::Judged(judgement) => Some(judgement),
+        Considered::KnownInfected(threat) => {
+            open().map(|file| protection.act_on_known(&threat, &file, &place, Occasion::Open, &context))
         }
+        Considered::Unknown => match scans::judge_open(share, None, &path, identity, open) {
+            Opening::Judged(judgement) => Some(judgement),
+            Opening::Parked | Opening::Unreadable => None,
+        },
     };
-    match judgement {
+    match judgement.unwrap_or_else(|| protection.cannot_read(&place, identity, Occasion::Open, &context)) {
         Judgement::Allowed(_) => true,
         Judgement::Denied(_) => false,
     }

@@ -19,7 +19,10 @@ const READ: u16 = 1;
 const WRITE: u16 = 2;
 
 /// A socket that is watched for as long as this lives.
-pub struct Watch(NonNull<tevent_fd>);
+pub struct Watch {
+    event: NonNull<tevent_fd>,
+    wait: Wait,
+}
 
 impl Watch {
     /// Watches a socket; `None` when smbd is out of memory.
@@ -35,20 +38,23 @@ impl Watch {
             );
             event
         };
-        NonNull::new(event).map(Self)
+        NonNull::new(event).map(|event| Self { event, wait })
     }
 
     /// Changes what is watched for.
-    pub fn set(&self, wait: Wait) {
-        // SAFETY: the event lives as long as `self`.
-        unsafe { samba::tevent_fd_set_flags(self.0.as_ptr(), flags(wait)) };
+    pub fn set(&mut self, wait: Wait) {
+        if self.wait != wait {
+            self.wait = wait;
+            // SAFETY: the event lives as long as `self`.
+            unsafe { samba::tevent_fd_set_flags(self.event.as_ptr(), flags(wait)) };
+        }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         // SAFETY: made by new() and freed once; a handler may free its own event.
-        unsafe { samba::_talloc_free(self.0.as_ptr().cast(), c"vscan".as_ptr()) };
+        unsafe { samba::_talloc_free(self.event.as_ptr().cast(), c"vscan".as_ptr()) };
     }
 }
 
@@ -128,7 +134,7 @@ fn from_private(private: *mut c_void) -> Ticket {
 }
 
 unsafe extern "C" fn on_socket(_: *mut tevent_context, _: *mut tevent_fd, _: u16, private: *mut c_void) {
-    guarded(|| scans::give_up_after_panic(from_private(private)), || scans::on_socket(from_private(private)));
+    guarded(|| (), || scans::on_socket(from_private(private)));
 }
 
 unsafe extern "C" fn on_time(
@@ -137,7 +143,7 @@ unsafe extern "C" fn on_time(
     _: libc::timeval,
     private: *mut c_void,
 ) {
-    guarded(|| scans::give_up_after_panic(from_private(private)), || scans::on_time(from_private(private)));
+    guarded(|| (), || scans::on_time(from_private(private)));
 }
 
 /// Has the close-scans that are still under way finished when this smbd ends.

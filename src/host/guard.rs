@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use vscan_engine::log::Level;
 
 use super::log;
+use crate::scans;
 
 /// Runs a hook's own work. When it panics, the panic is logged and `instead` gives the hook's answer.
 ///
@@ -16,7 +17,11 @@ pub(super) fn guarded<T>(instead: impl FnOnce() -> T, work: impl FnOnce() -> T) 
     let errno = errno();
     // What the work had changed by then stays as it is: a context too many or too few on a stack of grants, which
     // leads to a scan that was not needed, never to one that is missing.
-    let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| instead());
+    let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        // A second panic has nobody to tell that the first one has not told.
+        let _ = catch_unwind(scans::recover_from_panic);
+        instead()
+    });
     set_errno(errno);
     result
 }

@@ -37,8 +37,8 @@ const KEEP: libc::timeval = libc::timeval { tv_sec: 24 * 60 * 60, tv_usec: 0 };
 const RECORD_SIZE: usize = 512;
 
 thread_local! {
-    /// The connections of the requests that live and were parked at least once.
-    static PARKED: RefCell<HashMap<RequestId, *mut c_void>> = RefCell::default();
+    /// The connections of the requests that live and were followed.
+    static FOLLOWED: RefCell<HashMap<RequestId, *mut c_void>> = RefCell::default();
 }
 
 impl Parkable {
@@ -68,11 +68,8 @@ impl Parkable {
         self.id
     }
 
-    /// Parks the request: create_file has to return an error next, which the client does not see. Whether it worked.
+    /// Parks a request that is [followed](Self::follow): create_file has to return an error next, which the client does not see. Whether it worked.
     pub fn park(&self) -> bool {
-        if !self.stay_informed() {
-            return false;
-        }
         // SAFETY: `req` is valid, since a Parkable lives only within its create_file (it borrows from the hook's
         // arguments); the record is a chunk that smbd takes over.
         unsafe {
@@ -88,9 +85,10 @@ impl Parkable {
         unsafe { samba::remove_deferred_open_message_smb(self.xconn, self.id.mid) };
     }
 
-    /// Makes sure that we hear when the request goes away, whether it is answered, cancelled or cut off.
-    fn stay_informed(&self) -> bool {
-        let known = PARKED.with_borrow(|parked| parked.contains_key(&self.id));
+    /// Makes sure that we hear when the request goes away, whether it is answered, cancelled or cut off; without that it
+    /// must not be parked.
+    pub fn follow(&self) -> bool {
+        let known = FOLLOWED.with_borrow(|followed| followed.contains_key(&self.id));
         if known {
             return true;
         }
@@ -105,14 +103,14 @@ impl Parkable {
             chunk.cast::<RequestId>().write(self.id);
             samba::_talloc_set_destructor(chunk, on_end);
         }
-        PARKED.with_borrow_mut(|parked| parked.insert(self.id, self.xconn));
+        FOLLOWED.with_borrow_mut(|followed| followed.insert(self.id, self.xconn));
         true
     }
 }
 
 /// Lets a parked request enter create_file again; nothing happens if it has gone meanwhile.
 pub fn resume(id: RequestId) {
-    let xconn = PARKED.with_borrow(|parked| parked.get(&id).copied());
+    let xconn = FOLLOWED.with_borrow(|followed| followed.get(&id).copied());
     if let Some(xconn) = xconn {
         // SAFETY: the request lives (else on_end() had removed it), and with it the connection it came over. smbd looks
         // the request up by its number and only schedules it: no hook runs in here.
@@ -122,12 +120,12 @@ pub fn resume(id: RequestId) {
 
 /// The destructor of the chunk that a request carries.
 unsafe extern "C" fn on_end(chunk: *mut c_void) -> c_int {
-    // SAFETY: written by stay_informed().
+    // SAFETY: written by follow().
     let id = unsafe { chunk.cast::<RequestId>().read() };
     guarded(
         || (),
         || {
-            PARKED.with_borrow_mut(|parked| parked.remove(&id));
+            FOLLOWED.with_borrow_mut(|followed| followed.remove(&id));
             scans::forget(id);
         },
     );

@@ -7,6 +7,8 @@ pub mod blocking;
 mod connect;
 mod content;
 pub mod exchange;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

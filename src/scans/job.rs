@@ -1,0 +1,148 @@
+//! One file that is being scanned, or waits for it.
+
+use std::mem;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Instant;
+
+use vscan_engine::identity::{FileKey, Identity};
+use vscan_engine::protection::{Judgement, Occasion, Scan, Settled};
+use vscan_engine::queue::{Lane, Ticket};
+use vscan_engine::scan::exchange::{Progress, Wait};
+
+use crate::host::event::{Timer, Watch};
+use crate::host::park::RequestId;
+use crate::share::Share;
+
+pub(super) struct Job {
+    pub(super) share: Rc<Share>,
+    pub(super) key: FileKey,
+    pub(super) path: Vec<u8>,
+    pub(super) lane: Lane,
+    /// It was changed and closed: wanted even if nobody waits.
+    pub(super) was_closed: bool,
+    pub(super) waiters: Vec<RequestId>,
+    /// When it must be over, counted from when it was asked for.
+    pub(super) deadline: Instant,
+    // Before the stage, whose socket it watches: fields are dropped in order.
+    watch: Option<Watch>,
+    timer: Option<Timer>,
+    pub(super) stage: Stage,
+}
+
+pub(super) enum Stage {
+    /// Closed a moment ago; not in the queue yet.
+    Resting(OwnedFd),
+    /// In the queue.
+    Waiting(OwnedFd),
+    Running(Box<Scan>),
+    /// Its answer is on the way.
+    Over,
+}
+
+impl Job {
+    pub(super) fn new(share: &Rc<Share>, identity: &Identity, path: &[u8], stage: Stage) -> Self {
+        let settings = share.protection().settings();
+        let is_large = settings.large_file_size.is_some_and(|large| identity.size > large.0);
+        Self {
+            share: share.clone(),
+            key: identity.key,
+            path: path.to_vec(),
+            lane: if is_large { Lane::Large } else { Lane::Documents },
+            was_closed: false,
+            waiters: Vec::new(),
+            deadline: Instant::now() + settings.scan_timeout,
+            watch: None,
+            timer: None,
+            stage,
+        }
+    }
+
+    /// On whose behalf the file is scanned.
+    fn occasion(&self) -> Occasion {
+        if self.waiters.is_empty() { Occasion::Close } else { Occasion::Open }
+    }
+
+    /// Takes the scan as far as it goes without waiting; the judgement when it is over.
+    pub(super) fn go_on(&mut self, ticket: Ticket) -> Option<Judgement> {
+        let share = self.share.clone();
+        let mut scan = self.take_scan()?;
+        loop {
+            let outcome = match share.protection().advance(&mut scan) {
+                Progress::Waiting(wait, until) => {
+                    self.arm(&scan, ticket, wait, until);
+                    self.stage = Stage::Running(scan);
+                    return None;
+                }
+                Progress::Done(outcome) => outcome,
+            };
+            // Before the exchange closes the socket that is watched.
+            self.watch = None;
+            let place = share.place(&self.path);
+            match share.protection().settle(*scan, outcome, &place) {
+                Settled::Again(next) => scan = next,
+                Settled::Ended(ended) => {
+                    return Some(share.protection().conclude(
+                        &ended,
+                        &place,
+                        self.occasion(),
+                        &share.context(),
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Drives the scan to its end without smbd's loop, and waits for it.
+    pub(super) fn run_to_end(&mut self) -> Option<Judgement> {
+        self.watch = None;
+        self.timer = None;
+        let share = self.share.clone();
+        let scan = self.take_scan()?;
+        let place = share.place(&self.path);
+        Some(share.protection().wait_for(*scan, &place, self.occasion(), &share.context()))
+    }
+
+    /// Ends a scan that has waited for its turn until its time was up.
+    pub(super) fn expire(&self) -> Judgement {
+        let place = self.share.place(&self.path);
+        self.share.protection().out_of_time(&place, self.occasion(), &self.share.context())
+    }
+
+    /// The scan, begun if it was not.
+    fn take_scan(&mut self) -> Option<Box<Scan>> {
+        match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Running(scan) => Some(scan),
+            Stage::Resting(file) | Stage::Waiting(file) => {
+                let place = self.share.place(&self.path);
+                Some(Box::new(self.share.protection().begin(file, &place, self.deadline)))
+            }
+            Stage::Over => None,
+        }
+    }
+
+    /// Has smbd's loop wake the scan up.
+    fn arm(&mut self, scan: &Scan, ticket: Ticket, wait: Wait, until: Instant) {
+        match (&mut self.watch, scan.exchange.socket()) {
+            (watch, None) => *watch = None,
+            (Some(watch), Some(_)) => watch.set(wait),
+            (watch @ None, Some(socket)) => *watch = Watch::new(socket, wait, ticket),
+        }
+        self.wake_at(until, ticket);
+    }
+
+    /// Has smbd's loop wake the job up at this time at the latest. A timer that goes off early does no harm, and deadlines
+    /// move on with each sign of life: so an earlier one is left as it is.
+    pub(super) fn wake_at(&mut self, until: Instant, ticket: Ticket) {
+        if self.timer.as_ref().is_none_or(|timer| timer.at() > until) {
+            self.timer = Timer::new(until, ticket);
+        }
+    }
+
+    /// The timer has gone off.
+    pub(super) fn woken(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            timer.has_fired();
+        }
+    }
+}

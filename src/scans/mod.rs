@@ -1,0 +1,244 @@
+//! The scans that are under way in this smbd, and who waits for them.
+//!
+//! A scan begins here when a file is opened or closed, goes on whenever smbd's event loop has news of it, and ends with an
+//! answer for the requests that were parked for it. Nothing here waits, but for the few functions that say so.
+
+mod job;
+mod registry;
+
+use std::cell::RefCell;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Instant;
+
+use vscan_engine::identity::{FileKey, Identity};
+use vscan_engine::log::{Level, Printable};
+use vscan_engine::protection::{Allowance, Judgement, Occasion};
+use vscan_engine::queue::Ticket;
+
+use crate::host::park::{self, Parkable, RequestId};
+use crate::share::Share;
+use job::{Job, Stage};
+use registry::{EVERYBODY, MOST_WAITING, Parked, Registry};
+
+/// How often one request is parked for a file that has changed again by the time it was scanned.
+const MOST_VISITS: u32 = 3;
+
+thread_local! {
+    /// smbd calls us on one thread only. Nothing is borrowed while a scan makes progress.
+    static SCANS: RefCell<Registry> = RefCell::new(Registry::default());
+}
+
+fn with<T>(work: impl FnOnce(&mut Registry) -> T) -> T {
+    SCANS.with_borrow_mut(work)
+}
+
+/// What a request was parked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    key: FileKey,
+    judgement: Judgement,
+}
+
+impl Answer {
+    /// What the client is to hear when the file is no longer there.
+    pub fn judgement(&self) -> Judgement {
+        self.judgement
+    }
+
+    /// The judgement, if it is about the file in this state.
+    pub fn about(&self, identity: &Identity) -> Option<Judgement> {
+        match self.judgement {
+            _ if self.key != identity.key => None,
+            Judgement::Allowed(Allowance::Exactly(scanned)) if scanned != *identity => None,
+            judgement @ (Judgement::Allowed(_) | Judgement::Denied(_)) => Some(judgement),
+        }
+    }
+}
+
+/// What becomes of an open whose file needs a scan.
+pub enum Opening {
+    /// There is an answer.
+    Judged(Judgement),
+    /// The request is parked, and comes back when there is one.
+    Parked,
+    /// vscan cannot open the file.
+    Unreadable,
+}
+
+/// Allows as many scans at once as a share asks for.
+pub fn allow_in_flight(limit: usize) {
+    with(|scans| scans.queue.raise_limit(limit));
+}
+
+/// A request has entered create_file, perhaps once more; what it was parked for, if so.
+pub fn arrived(request: &Parkable) -> Option<Answer> {
+    let (parked, answer) = with(|scans| scans.arrived(request.id()));
+    match parked {
+        Parked::No => {}
+        Parked::Yes | Parked::Resumed => request.unpark(),
+    }
+    answer
+}
+
+/// Gets a verdict for an open: from the scan of this file that is under way, or from a new one.
+pub fn judge_open(
+    share: &Rc<Share>,
+    request: Option<&Parkable>,
+    path: &[u8],
+    identity: &Identity,
+    open: impl FnOnce() -> Option<OwnedFd>,
+) -> Opening {
+    let under_way = with(|scans| scans.find(share, identity.key));
+    let Some(request) = request.filter(|request| request.follow()) else {
+        let judgement =
+            under_way.and_then(wait_for).or_else(|| open().map(|file| scan_now(share, file, path)));
+        return judgement.map_or(Opening::Unreadable, Opening::Judged);
+    };
+    if with(|scans| scans.visit(request.id(), share.judgement_on_error())) > MOST_VISITS {
+        let place = share.place(path);
+        return Opening::Judged(share.protection().give_up(&place, identity, &share.context()));
+    }
+    let ticket = match under_way {
+        Some(ticket) => ticket,
+        None => match open() {
+            Some(file) => with(|scans| scans.add_for_open(share, identity, path, file)),
+            None => return Opening::Unreadable,
+        },
+    };
+    with(|scans| scans.join(ticket, request.id()));
+    start_what_waits();
+    // A scanner that needs no connection, or has none, has answered already.
+    if let Some(answer) = with(|scans| scans.answer_of(request.id())) {
+        return Opening::Judged(answer.judgement);
+    }
+    if request.park() {
+        with(|scans| scans.parked(request.id(), ticket));
+        return Opening::Parked;
+    }
+    wait_for(ticket).map_or(Opening::Unreadable, Opening::Judged)
+}
+
+/// Has a file scanned that was changed and closed; nobody waits for it.
+pub fn scan_closed(share: &Rc<Share>, path: &[u8], identity: &Identity, file: OwnedFd) {
+    if !with(|scans| scans.add_for_close(share, identity, path, file)) {
+        let why = format!("{MOST_WAITING} scans are waiting already");
+        left_to_next_open(share, path, &why);
+    }
+}
+
+/// Scans a file on the spot and waits for the end.
+fn scan_now(share: &Share, file: OwnedFd, path: &[u8]) -> Judgement {
+    share.protection().scan(file, &share.place(path), Occasion::Open, &share.context())
+}
+
+/// Waits for the end of a scan that others may wait for, too.
+fn wait_for(ticket: Ticket) -> Option<Judgement> {
+    let mut job = with(|scans| scans.take(ticket))?;
+    let judgement = job.run_to_end()?;
+    answer_all(ticket, &job, judgement);
+    Some(judgement)
+}
+
+/// A socket has news for a scan.
+pub fn on_socket(ticket: Ticket) {
+    if let Some(job) = with(|scans| scans.take(ticket)) {
+        go_on(ticket, job);
+    }
+}
+
+/// A moment has come for a scan, or for all.
+pub fn on_time(ticket: Ticket) {
+    if ticket == EVERYBODY {
+        if let Some(timer) = with(|scans| scans.starter.take()) {
+            timer.has_fired();
+        }
+        return start_what_waits();
+    }
+    let Some(mut job) = with(|scans| scans.take(ticket)) else { return };
+    job.woken();
+    match std::mem::replace(&mut job.stage, Stage::Over) {
+        Stage::Resting(file) => {
+            with(|scans| scans.enqueue(ticket, job, file));
+            start_what_waits();
+        }
+        // smbd's timers go by the wall clock, which may have jumped.
+        Stage::Waiting(file) if Instant::now() < job.deadline => {
+            job.stage = Stage::Waiting(file);
+            job.wake_at(job.deadline, ticket);
+            with(|scans| scans.put_back(ticket, job));
+        }
+        Stage::Waiting(_) => answer_all(ticket, &job, job.expire()),
+        stage @ (Stage::Running(_) | Stage::Over) => {
+            job.stage = stage;
+            go_on(ticket, job);
+        }
+    }
+}
+
+/// A request has gone, answered or not. A scan that only this request has waited for is cancelled.
+pub fn forget(request: RequestId) {
+    if let Some(job) = with(|scans| scans.forget(request)) {
+        let text = format!("\"{}\": nobody waits for its scan any more: cancelled", Printable(&job.path));
+        job.share.log().line(Level::Decision, &text);
+    }
+}
+
+/// A panic may have cost us a scan: whoever waits for it gets the answer for errors.
+pub fn recover_from_panic() {
+    with(|scans| scans.is_starting = false);
+    for id in with(Registry::answer_lost) {
+        park::resume(id);
+    }
+}
+
+/// smbd ends: finishes the scans of closed files, each within its deadline, and names those it could not finish. Waits.
+pub fn finish_all() {
+    for mut job in with(Registry::take_all) {
+        if !job.was_closed {
+            continue;
+        }
+        if Instant::now() < job.deadline {
+            // Nobody is left to be answered; what had to be done and logged has been.
+            let _ = job.run_to_end();
+        } else {
+            left_to_next_open(&job.share, &job.path, "its client's smbd ended before its scan did");
+        }
+    }
+}
+
+fn left_to_next_open(share: &Share, path: &[u8], why: &str) {
+    let text = format!("\"{}\" was changed, but {why}: it is scanned at its next open", Printable(path));
+    share.log().line(Level::Notice, &text);
+}
+
+/// Starts scans for as long as there are some and the queue lets them run.
+fn start_what_waits() {
+    // A scan that ends at once starts the next one: here, and not deeper and deeper inside each other.
+    if with(|scans| std::mem::replace(&mut scans.is_starting, true)) {
+        return;
+    }
+    while let Some(ticket) = with(|scans| scans.queue.start_next()) {
+        if let Some(job) = with(|scans| scans.take(ticket)) {
+            go_on(ticket, job);
+        }
+    }
+    with(|scans| scans.is_starting = false);
+}
+
+/// Takes a scan as far as it goes without waiting.
+fn go_on(ticket: Ticket, mut job: Job) {
+    match job.go_on(ticket) {
+        Some(judgement) => answer_all(ticket, &job, judgement),
+        None => with(|scans| scans.put_back(ticket, job)),
+    }
+}
+
+/// Ends a scan: everybody who waits for it is answered, and the next ones start.
+fn answer_all(ticket: Ticket, job: &Job, judgement: Judgement) {
+    let answer = Answer { key: job.key, judgement };
+    for id in with(|scans| scans.answer(ticket, &job.waiters, answer)) {
+        park::resume(id);
+    }
+    start_what_waits();
+}
