@@ -330,8 +330,8 @@ pub static OPTIONS: &[Opt] = &[
         kind: Kind::Duration,
         default: "3600",
         on_mistake: "3600",
-        help: "How long a result is remembered. A change of the file or of the scanner's signatures \
-               ends it earlier. -1: no limit. 0: nothing is remembered.",
+        help: "How long a result is remembered. A change of the file ends it earlier; new \
+               signatures of the scanner do not, yet. -1: no limit. 0: nothing is remembered.",
         apply: |draft, text| set(&mut draft.cache_lifetime, lifetime(text)),
     },
     Opt {
