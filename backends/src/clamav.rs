@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use crate::address::Endpoint;
 use crate::dialogue::{Ask, Dialogue, Framing, News, Object, Outcome, Scanner, Step, Takes};
 use crate::verdict::{Fault, MinorError, MinorErrorKind, ThreatName, Verdict};
-use crate::wire::{LineReader, judge_cut_off, judge_single_line, quoted};
+use crate::wire::{LineReader, judge_cut_off, judge_single_line, quoted, shrank};
 
 /// The command, and the one byte that the descriptor must ride on, in one message.
 const FILDES: &[u8] = b"zFILDES\0\0";
@@ -115,11 +115,7 @@ impl Dialogue for Conversation {
             (Stage::Descriptor | Stage::Command | Stage::Content | Stage::EndOfStream, News::SendFailed) => {
                 self.go(Stage::Reply, Ask::Read)
             }
-            (Stage::Content, News::FileEnded(length)) => {
-                let text =
-                    format!("the file shrank from {} to {length} bytes during the scan", self.request.size);
-                Step::Done(Err(Fault::Caller(text.into())))
-            }
+            (Stage::Content, News::FileEnded(length)) => Step::Done(Err(shrank(self.request.size, length))),
             (Stage::Content, News::Received(bytes)) => self.received(bytes, Ask::Resume),
             (Stage::Reply, News::Received(bytes)) => self.received(bytes, Ask::Read),
             (Stage::Reply, News::EndOfStream) => Step::Done(self.cut_off()),
@@ -230,7 +226,7 @@ fn judge_error(text: &[u8]) -> Outcome {
 }
 
 /// clamd reports as "found" also what kept it from looking.
-fn threat(name: &[u8]) -> Verdict {
+pub(crate) fn threat(name: &[u8]) -> Verdict {
     let name = without_details(name);
     if name.starts_with(b"Heuristics.Limits.Exceeded") {
         return Verdict::MinorError(MinorError::new(MinorErrorKind::OverScannerLimit, name));

@@ -15,9 +15,12 @@ pub mod registry;
 pub mod transcript;
 pub mod wire;
 
+mod head;
+
 // The scanners.
 pub mod clamav;
 pub mod dummy;
+pub mod icap;
 pub mod sophie;
 
 #[cfg(test)]

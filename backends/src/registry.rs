@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::address::AddressError;
 use crate::dialogue::Scanner;
-use crate::{clamav, dummy, sophie};
+use crate::{clamav, dummy, icap, sophie};
 
 /// A scanner that can be configured.
 pub struct Registered {
@@ -25,6 +25,24 @@ pub const SCANNERS: &[Registered] = &[
         about: "ClamAV's clamd: passes descriptors over a unix socket, or content over TCP",
         default_address: "/run/clamav/clamd.ctl",
         new: |address| Ok(clamav::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "icap",
+        about: "a service of an ICAP server: sends the content",
+        default_address: "//127.0.0.1:1344/avscan",
+        new: |address| icap::new("icap", address, None),
+    },
+    Registered {
+        scheme: "symantec",
+        about: "Symantec Protection Engine and its forerunners, through ICAP: sends the content",
+        default_address: "//127.0.0.1",
+        new: |address| icap::new("symantec", address, Some("SYMCScanResp-AV")),
+    },
+    Registered {
+        scheme: "mcafee",
+        about: "McAfee (Skyhigh) Web Gateway, through ICAP: sends the content",
+        default_address: "//127.0.0.1",
+        new: |address| icap::new("mcafee", address, Some("respmod")),
     },
     Registered {
         scheme: "sophie",
@@ -164,7 +182,7 @@ mod tests {
         for spec in ["", "/dev/null", "tcp:10.0.0.5:3310"] {
             let refusal = refusal(spec);
             assert!(
-                !refusal.contains("did you mean") && refusal.contains("known are clamav, sophie"),
+                !refusal.contains("did you mean") && refusal.contains("known are clamav, icap"),
                 "{refusal}"
             );
         }

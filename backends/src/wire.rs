@@ -12,6 +12,12 @@ pub const MAX_LINE: usize = 64 * 1024;
 /// The longest path that is sent to a scanner, in bytes: Linux' PATH_MAX without the NUL.
 pub const MAX_PATH: usize = 4095;
 
+/// The longest head of an HTTP or ICAP message that is accepted, in bytes.
+pub const MAX_HEAD: usize = 64 * 1024;
+
+/// The longest reply that is not made of lines, in bytes.
+pub const MAX_REPLY: usize = 64 * 1024;
+
 /// How much of a reply is quoted in an error, in bytes.
 const MAX_QUOTED: usize = 100;
 
@@ -97,7 +103,8 @@ pub fn judge_cut_off(reply: &LineReader, judge: impl Fn(&[u8]) -> Outcome) -> Ou
     Err(Fault::Transport(text.into()))
 }
 
-fn is_threat(outcome: &Outcome) -> bool {
+/// Whether an outcome is a threat.
+pub(crate) fn is_threat(outcome: &Outcome) -> bool {
     matches!(outcome, Ok(Verdict::Infected(_)))
 }
 
@@ -116,6 +123,26 @@ pub fn path_for_line(path: &[u8]) -> Result<&[u8], Fault> {
         return Err(Fault::Caller("the file's path is not absolute".into()));
     }
     Ok(path)
+}
+
+/// [`path_for_line`], for protocols whose lines have fields with a tab between them.
+pub fn path_for_fields(path: &[u8]) -> Result<&[u8], Fault> {
+    if path.contains(&b'\t') {
+        return Err(Fault::Caller(
+            "the file's path has a tab, which this scanner's protocol cannot carry".into(),
+        ));
+    }
+    path_for_line(path)
+}
+
+/// Whether a piece of a reply has this phrase, in whatever case.
+pub(crate) fn contains_ignoring_case(text: &[u8], phrase: &[u8]) -> bool {
+    text.windows(phrase.len()).any(|window| window.eq_ignore_ascii_case(phrase))
+}
+
+/// The file has fewer bytes than its scan was begun with.
+pub(crate) fn shrank(from: u64, to: u64) -> Fault {
+    Fault::Caller(format!("the file shrank from {from} to {to} bytes during the scan").into())
 }
 
 /// A piece of a reply for an error message: printable, in quotes, cut to a readable length.
@@ -231,6 +258,14 @@ mod tests {
     fn accepts_any_path_that_is_one_line() {
         for path in [b"/a b/\xe9\xff: OK".as_slice(), b"/"] {
             assert_eq!(path_for_line(path), Ok(path));
+        }
+    }
+
+    #[test]
+    fn refuses_paths_that_fields_cannot_carry() {
+        assert_eq!(path_for_fields(b"/a b"), Ok(b"/a b".as_slice()));
+        for path in [b"/a\tb".as_slice(), b"/a\nb"] {
+            assert!(matches!(path_for_fields(path), Err(Fault::Caller(_))), "{}", quoted(path));
         }
     }
 
