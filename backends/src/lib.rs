@@ -16,11 +16,13 @@ pub mod transcript;
 pub mod wire;
 
 mod head;
+mod single;
 
 // The scanners.
 pub mod clamav;
 pub mod dummy;
 pub mod icap;
+pub mod kse;
 pub mod sophie;
 
 #[cfg(test)]

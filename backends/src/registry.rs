@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::address::AddressError;
 use crate::dialogue::Scanner;
-use crate::{clamav, dummy, icap, sophie};
+use crate::{clamav, dummy, icap, kse, sophie};
 
 /// A scanner that can be configured.
 pub struct Registered {
@@ -18,7 +18,7 @@ pub struct Registered {
     new: fn(&str) -> Result<Box<dyn Scanner>, AddressError>,
 }
 
-/// All scanners, the usual ones first.
+/// All scanners: first those that are still made, last the one for tests.
 pub const SCANNERS: &[Registered] = &[
     Registered {
         scheme: "clamav",
@@ -43,6 +43,12 @@ pub const SCANNERS: &[Registered] = &[
         about: "McAfee (Skyhigh) Web Gateway, through ICAP: sends the content",
         default_address: "//127.0.0.1",
         new: |address| icap::new("mcafee", address, Some("respmod")),
+    },
+    Registered {
+        scheme: "kse",
+        about: "Kaspersky Scan Engine in its HTTP mode: sends the content",
+        default_address: "tcp:127.0.0.1:9999",
+        new: |address| kse::new(address),
     },
     Registered {
         scheme: "sophie",
@@ -156,6 +162,8 @@ mod tests {
             ("sophie:/p", ("sophie", endpoint("unix:/p"), Takes::Path)),
             ("trophie", ("trophie", endpoint("unix:/var/run/trophie"), Takes::Path)),
             ("dummy:*.vir;a:b", ("dummy", None, Takes::Path)),
+            ("icap://10.0.0.5/avscan", ("icap", endpoint("tcp:10.0.0.5:1344"), Takes::Stream)),
+            ("symantec://[::1]", ("symantec", endpoint("tcp:[::1]:1344"), Takes::Stream)),
         ] {
             assert_eq!(parsed(spec), expected, "{spec}");
         }
@@ -169,6 +177,14 @@ mod tests {
                 refusal.starts_with("scanner ") && refusal.contains("write /path/of/socket"),
                 "{refusal}"
             );
+        }
+    }
+
+    #[test]
+    fn refuses_an_icap_address_and_shows_one() {
+        for spec in ["icap:10.0.0.5:1344", "icap://10.0.0.5", "mcafee:/run/socket"] {
+            let refusal = refusal(spec);
+            assert!(refusal.contains("icap://192.0.2.5:1344/avscan"), "{refusal}");
         }
     }
 
@@ -208,14 +224,40 @@ mod tests {
         }
     }
 
+    /// The README's table: word, what is given, and how it is written.
+    fn readme_rows() -> Vec<(&'static str, &'static str, &'static str)> {
+        let rows = include_str!("../README.md").lines().filter(|line| line.starts_with("| "));
+        let cells = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+        let words = cells.filter_map(|cells| match cells.as_slice() {
+            [_, _, word, given, written, _, _, _] => {
+                Some((word.strip_prefix('`')?.strip_suffix('`')?, *given, *written))
+            }
+            _ => None,
+        });
+        words.collect()
+    }
+
     #[test]
-    fn the_readme_lists_every_scanner() {
-        for scanner in SCANNERS {
-            assert!(
-                include_str!("../README.md").contains(&format!("| `{}` |", scanner.scheme)),
-                "{}",
-                scanner.scheme
-            );
+    fn the_readme_lists_every_scanner_in_order() {
+        let mut words: Vec<&str> = readme_rows().into_iter().map(|(word, _, _)| word).collect();
+        words.dedup();
+        let schemes: Vec<&str> = SCANNERS.iter().map(|scanner| scanner.scheme).collect();
+        assert_eq!(words, schemes);
+    }
+
+    #[test]
+    fn the_readme_says_what_each_address_is_given() {
+        for (word, given, written) in readme_rows() {
+            let spec = written.split('`').nth(1).unwrap();
+            let (name, _, takes) = parsed(spec);
+            assert_eq!(name, word, "{spec}");
+            let beginning = match takes {
+                Takes::Descriptor => "a descriptor",
+                Takes::Stream => "the content",
+                Takes::Path if name == "dummy" => "a name",
+                Takes::Path => "a path",
+            };
+            assert!(given.starts_with(beginning), "{spec} is given {given}");
         }
     }
 

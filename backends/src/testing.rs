@@ -243,7 +243,7 @@ pub(crate) fn clean_turns_of_noise(scanner: &dyn Scanner, turns: &[&[u8]], words
         usize::try_from(random >> 33).unwrap() % limit
     };
     let mut clean = Vec::new();
-    for _ in 0..300_000 {
+    for _ in 0..40_000 {
         let length = below(8);
         let reply: String = (0..length).map(|_| words[below(words.len())]).collect();
         let outcome = play_turns(scanner, &FILE, turns, reply.as_bytes(), Delivery::Whole);

@@ -4,7 +4,7 @@
 //! a [`LineReader`] and looks whether a line is complete.
 
 use crate::dialogue::Outcome;
-use crate::verdict::{Fault, Verdict};
+use crate::verdict::{Fault, MinorErrorKind, Verdict};
 
 /// The longest line that is accepted from a scanner, in bytes. A path (4096) and a name fit many times.
 pub const MAX_LINE: usize = 64 * 1024;
@@ -138,6 +138,18 @@ pub fn path_for_fields(path: &[u8]) -> Result<&[u8], Fault> {
 /// Whether a piece of a reply has this phrase, in whatever case.
 pub(crate) fn contains_ignoring_case(text: &[u8], phrase: &[u8]) -> bool {
     text.windows(phrase.len()).any(|window| window.eq_ignore_ascii_case(phrase))
+}
+
+/// The kind of a minor error, as far as the scanner's words tell.
+pub(crate) fn kind_of(text: &[u8]) -> MinorErrorKind {
+    let says = |words: &[&[u8]]| words.iter().any(|word| contains_ignoring_case(text, word));
+    if says(&[b"encrypt", b"password"]) {
+        MinorErrorKind::Encrypted
+    } else if says(&[b"size", b"limit", b"depth", b"exceed", b"large", b"bomb", b"timeout", b"timed out"]) {
+        MinorErrorKind::OverScannerLimit
+    } else {
+        MinorErrorKind::NotScannable
+    }
 }
 
 /// The file has fewer bytes than its scan was begun with.

@@ -7,7 +7,7 @@
 use crate::clamav;
 use crate::head::Head;
 use crate::verdict::{Fault, MinorError, MinorErrorKind, ThreatName, Verdict};
-use crate::wire::contains_ignoring_case;
+use crate::wire::{contains_ignoring_case, kind_of};
 
 /// The heads of a final answer.
 #[derive(Debug)]
@@ -148,15 +148,7 @@ fn blocked(head: &Head) -> Option<Verdict> {
 
 /// Why a file could not be scanned, in the server's words.
 fn container(text: &[u8]) -> Verdict {
-    let says = |words: &[&[u8]]| words.iter().any(|word| contains_ignoring_case(text, word));
-    let kind = if says(&[b"encrypt", b"password"]) {
-        MinorErrorKind::Encrypted
-    } else if says(&[b"size", b"limit", b"depth", b"exceed", b"large", b"time"]) {
-        MinorErrorKind::OverScannerLimit
-    } else {
-        MinorErrorKind::NotScannable
-    };
-    Verdict::MinorError(MinorError::new(kind, text))
+    Verdict::MinorError(MinorError::new(kind_of(text), text))
 }
 
 fn not_scannable(text: &[u8]) -> Verdict {
