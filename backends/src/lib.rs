@@ -15,10 +15,13 @@ pub mod registry;
 pub mod transcript;
 pub mod wire;
 
+mod daemon;
 mod head;
+mod lines;
 mod single;
 
 // The scanners.
+pub mod avast;
 pub mod clamav;
 pub mod dummy;
 pub mod icap;

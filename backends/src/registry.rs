@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::address::AddressError;
 use crate::dialogue::Scanner;
-use crate::{clamav, dummy, icap, kse, sophie};
+use crate::{avast, clamav, dummy, icap, kse, sophie};
 
 /// A scanner that can be configured.
 pub struct Registered {
@@ -49,6 +49,12 @@ pub const SCANNERS: &[Registered] = &[
         about: "Kaspersky Scan Engine in its HTTP mode: sends the content",
         default_address: "tcp:127.0.0.1:9999",
         new: |address| kse::new(address),
+    },
+    Registered {
+        scheme: "avast",
+        about: "Avast for Linux: the daemon opens the path",
+        default_address: "/var/run/avast/scan.sock",
+        new: |address| Ok(avast::new(address.parse()?)),
     },
     Registered {
         scheme: "sophie",

@@ -1,0 +1,32 @@
+//! A scanner that is no more than a name, an address and a way to begin.
+
+use crate::address::Endpoint;
+use crate::dialogue::{Object, Scanner, Step, Takes};
+
+/// A scanner whose dialogues depend on nothing but the file.
+pub(crate) struct Daemon {
+    /// The scheme.
+    pub(crate) name: &'static str,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) takes: Takes,
+    /// Begins a dialogue.
+    pub(crate) begin: fn(&Object<'_>) -> Step,
+}
+
+impl Scanner for Daemon {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn endpoint(&self) -> Option<&Endpoint> {
+        Some(&self.endpoint)
+    }
+
+    fn takes(&self) -> Takes {
+        self.takes
+    }
+
+    fn begin(&self, object: &Object<'_>) -> Step {
+        (self.begin)(object)
+    }
+}
