@@ -26,6 +26,7 @@ pub mod clamav;
 pub mod dummy;
 pub mod icap;
 pub mod kse;
+pub mod savapi;
 pub mod sophie;
 
 #[cfg(test)]

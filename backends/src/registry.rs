@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::address::AddressError;
 use crate::dialogue::Scanner;
-use crate::{avast, clamav, dummy, icap, kse, sophie};
+use crate::{avast, clamav, dummy, icap, kse, savapi, sophie};
 
 /// A scanner that can be configured.
 pub struct Registered {
@@ -55,6 +55,12 @@ pub const SCANNERS: &[Registered] = &[
         about: "Avast for Linux: the daemon opens the path",
         default_address: "/var/run/avast/scan.sock",
         new: |address| Ok(avast::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "savapi",
+        about: "Avira's SAVAPI, a product's number may stand before the address: the daemon opens the path",
+        default_address: "tcp:127.0.0.1:4444",
+        new: |address| savapi::new(address),
     },
     Registered {
         scheme: "sophie",
@@ -170,6 +176,7 @@ mod tests {
             ("dummy:*.vir;a:b", ("dummy", None, Takes::Path)),
             ("icap://10.0.0.5/avscan", ("icap", endpoint("tcp:10.0.0.5:1344"), Takes::Stream)),
             ("symantec://[::1]", ("symantec", endpoint("tcp:[::1]:1344"), Takes::Stream)),
+            ("savapi:99@/p", ("savapi", endpoint("unix:/p"), Takes::Path)),
         ] {
             assert_eq!(parsed(spec), expected, "{spec}");
         }
@@ -177,7 +184,7 @@ mod tests {
 
     #[test]
     fn refuses_a_bad_address_with_the_name_of_the_scanner() {
-        for spec in ["clamav:", "clamav:clamd.ctl", "sophie:unix:sophie"] {
+        for spec in ["clamav:", "clamav:clamd.ctl", "sophie:unix:sophie", "savapi:1@nowhere"] {
             let refusal = refusal(spec);
             assert!(
                 refusal.starts_with("scanner ") && refusal.contains("write /path/of/socket"),
