@@ -28,6 +28,7 @@ pub mod icap;
 pub mod kse;
 pub mod savapi;
 pub mod sophie;
+pub mod sssp;
 
 #[cfg(test)]
 mod testing;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::address::AddressError;
 use crate::dialogue::Scanner;
-use crate::{avast, clamav, dummy, icap, kse, savapi, sophie};
+use crate::{avast, clamav, dummy, icap, kse, savapi, sophie, sssp};
 
 /// A scanner that can be configured.
 pub struct Registered {
@@ -61,6 +61,12 @@ pub const SCANNERS: &[Registered] = &[
         about: "Avira's SAVAPI, a product's number may stand before the address: the daemon opens the path",
         default_address: "tcp:127.0.0.1:4444",
         new: |address| savapi::new(address),
+    },
+    Registered {
+        scheme: "sssp",
+        about: "Sophos' savdid: sends the path over a unix socket, or content over TCP",
+        default_address: "/var/run/savdi/sssp.sock",
+        new: |address| Ok(sssp::new(address.parse()?)),
     },
     Registered {
         scheme: "sophie",
@@ -177,6 +183,8 @@ mod tests {
             ("icap://10.0.0.5/avscan", ("icap", endpoint("tcp:10.0.0.5:1344"), Takes::Stream)),
             ("symantec://[::1]", ("symantec", endpoint("tcp:[::1]:1344"), Takes::Stream)),
             ("savapi:99@/p", ("savapi", endpoint("unix:/p"), Takes::Path)),
+            ("sssp:/p", ("sssp", endpoint("unix:/p"), Takes::Path)),
+            ("sssp:h:4010", ("sssp", endpoint("tcp:h:4010"), Takes::Stream)),
         ] {
             assert_eq!(parsed(spec), expected, "{spec}");
         }
