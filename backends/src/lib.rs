@@ -23,6 +23,7 @@ mod single;
 // The scanners.
 pub mod avast;
 pub mod clamav;
+pub mod drweb;
 pub mod dummy;
 pub mod icap;
 pub mod kse;

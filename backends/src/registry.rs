@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::address::AddressError;
 use crate::dialogue::Scanner;
-use crate::{avast, clamav, dummy, icap, kse, savapi, sophie, sssp};
+use crate::{avast, clamav, drweb, dummy, icap, kse, savapi, sophie, sssp};
 
 /// A scanner that can be configured.
 pub struct Registered {
@@ -67,6 +67,12 @@ pub const SCANNERS: &[Registered] = &[
         about: "Sophos' savdid: sends the path over a unix socket, or content over TCP",
         default_address: "/var/run/savdi/sssp.sock",
         new: |address| Ok(sssp::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "drweb",
+        about: "Dr.Web's drwebd: sends the path over a unix socket, or content over TCP",
+        default_address: "/var/drweb/run/drwebd.sock",
+        new: |address| Ok(drweb::new(address.parse()?)),
     },
     Registered {
         scheme: "sophie",
@@ -185,6 +191,7 @@ mod tests {
             ("savapi:99@/p", ("savapi", endpoint("unix:/p"), Takes::Path)),
             ("sssp:/p", ("sssp", endpoint("unix:/p"), Takes::Path)),
             ("sssp:h:4010", ("sssp", endpoint("tcp:h:4010"), Takes::Stream)),
+            ("drweb:h:3000", ("drweb", endpoint("tcp:h:3000"), Takes::Stream)),
         ] {
             assert_eq!(parsed(spec), expected, "{spec}");
         }
