@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::address::AddressError;
 use crate::dialogue::Scanner;
-use crate::{avast, clamav, drweb, dummy, icap, kse, savapi, sophie, sssp};
+use crate::{avast, clamav, drweb, dummy, fsav, icap, kse, savapi, sophie, sssp};
 
 /// A scanner that can be configured.
 pub struct Registered {
@@ -73,6 +73,12 @@ pub const SCANNERS: &[Registered] = &[
         about: "Dr.Web's drwebd: sends the path over a unix socket, or content over TCP",
         default_address: "/var/drweb/run/drwebd.sock",
         new: |address| Ok(drweb::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "fsav",
+        about: "F-Secure's fsavd: the daemon opens the path",
+        default_address: "/tmp/.fsav-0",
+        new: |address| Ok(fsav::new(address.parse()?)),
     },
     Registered {
         scheme: "sophie",
