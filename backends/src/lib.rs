@@ -25,6 +25,7 @@ pub mod avast;
 pub mod clamav;
 pub mod drweb;
 pub mod dummy;
+pub mod fprot;
 pub mod fsav;
 pub mod icap;
 pub mod kse;

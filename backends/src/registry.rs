@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::address::AddressError;
 use crate::dialogue::Scanner;
-use crate::{avast, clamav, drweb, dummy, fsav, icap, kse, savapi, sophie, sssp};
+use crate::{avast, clamav, drweb, dummy, fprot, fsav, icap, kse, savapi, sophie, sssp};
 
 /// A scanner that can be configured.
 pub struct Registered {
@@ -91,6 +91,12 @@ pub const SCANNERS: &[Registered] = &[
         about: "Trophie, for Trend Micro's engine: the daemon opens the path",
         default_address: "/var/run/trophie",
         new: |address| Ok(sophie::new("trophie", address.parse()?)),
+    },
+    Registered {
+        scheme: "fprot",
+        about: "F-PROT 6's fpscand: sends the content",
+        default_address: "tcp:127.0.0.1:10200",
+        new: |address| Ok(fprot::new(address.parse()?)),
     },
     Registered {
         scheme: "dummy",
