@@ -26,6 +26,7 @@ pub mod clamav;
 pub mod drweb;
 pub mod dummy;
 pub mod fprot;
+pub mod fprotd;
 pub mod fsav;
 pub mod icap;
 pub mod kse;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::address::AddressError;
 use crate::dialogue::Scanner;
-use crate::{avast, clamav, drweb, dummy, fprot, fsav, icap, kse, savapi, sophie, sssp};
+use crate::{avast, clamav, drweb, dummy, fprot, fprotd, fsav, icap, kse, savapi, sophie, sssp};
 
 /// A scanner that can be configured.
 pub struct Registered {
@@ -97,6 +97,12 @@ pub const SCANNERS: &[Registered] = &[
         about: "F-PROT 6's fpscand: sends the content",
         default_address: "tcp:127.0.0.1:10200",
         new: |address| Ok(fprot::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "fprotd",
+        about: "F-Prot's f-protd, versions 3 and 4: the daemon opens the path",
+        default_address: "tcp:127.0.0.1:10200",
+        new: |address| Ok(fprotd::new(address.parse()?)),
     },
     Registered {
         scheme: "dummy",
