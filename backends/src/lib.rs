@@ -29,6 +29,7 @@ pub mod fprot;
 pub mod fprotd;
 pub mod fsav;
 pub mod icap;
+pub mod kav;
 pub mod kse;
 pub mod savapi;
 pub mod sophie;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::address::AddressError;
 use crate::dialogue::Scanner;
-use crate::{avast, clamav, drweb, dummy, fprot, fprotd, fsav, icap, kse, savapi, sophie, sssp};
+use crate::{avast, clamav, drweb, dummy, fprot, fprotd, fsav, icap, kav, kse, savapi, sophie, sssp};
 
 /// A scanner that can be configured.
 pub struct Registered {
@@ -103,6 +103,12 @@ pub const SCANNERS: &[Registered] = &[
         about: "F-Prot's f-protd, versions 3 and 4: the daemon opens the path",
         default_address: "tcp:127.0.0.1:10200",
         new: |address| Ok(fprotd::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "kav",
+        about: "Kaspersky's kavdaemon, versions 3 and 4: the daemon opens the path",
+        default_address: "/var/run/AvpCtl",
+        new: |address| Ok(kav::new(address.parse()?)),
     },
     Registered {
         scheme: "dummy",
