@@ -22,6 +22,7 @@ mod single;
 
 // The scanners.
 pub mod avast;
+pub mod aveserver;
 pub mod clamav;
 pub mod drweb;
 pub mod dummy;

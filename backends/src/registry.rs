@@ -4,7 +4,9 @@ use std::fmt;
 
 use crate::address::AddressError;
 use crate::dialogue::Scanner;
-use crate::{avast, clamav, drweb, dummy, fprot, fprotd, fsav, icap, kav, kse, savapi, sophie, sssp};
+use crate::{
+    avast, aveserver, clamav, drweb, dummy, fprot, fprotd, fsav, icap, kav, kse, savapi, sophie, sssp,
+};
 
 /// A scanner that can be configured.
 pub struct Registered {
@@ -109,6 +111,12 @@ pub const SCANNERS: &[Registered] = &[
         about: "Kaspersky's kavdaemon, versions 3 and 4: the daemon opens the path",
         default_address: "/var/run/AvpCtl",
         new: |address| Ok(kav::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "aveserver",
+        about: "Kaspersky's aveserver, version 5: the daemon opens the path",
+        default_address: "/var/run/aveserver",
+        new: |address| Ok(aveserver::new(address.parse()?)),
     },
     Registered {
         scheme: "dummy",
