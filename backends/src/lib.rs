@@ -23,6 +23,7 @@ mod single;
 // The scanners.
 pub mod avast;
 pub mod aveserver;
+pub mod avg;
 pub mod clamav;
 pub mod drweb;
 pub mod dummy;

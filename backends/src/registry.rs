@@ -5,7 +5,7 @@ use std::fmt;
 use crate::address::AddressError;
 use crate::dialogue::Scanner;
 use crate::{
-    avast, aveserver, clamav, drweb, dummy, fprot, fprotd, fsav, icap, kav, kse, savapi, sophie, sssp,
+    avast, aveserver, avg, clamav, drweb, dummy, fprot, fprotd, fsav, icap, kav, kse, savapi, sophie, sssp,
 };
 
 /// A scanner that can be configured.
@@ -117,6 +117,12 @@ pub const SCANNERS: &[Registered] = &[
         about: "Kaspersky's aveserver, version 5: the daemon opens the path",
         default_address: "/var/run/aveserver",
         new: |address| Ok(aveserver::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "avg",
+        about: "AVG's avgtcpd: the daemon opens the path",
+        default_address: "tcp:127.0.0.1:55555",
+        new: |address| Ok(avg::new(address.parse()?)),
     },
     Registered {
         scheme: "dummy",
