@@ -33,6 +33,7 @@ pub mod fsav;
 pub mod icap;
 pub mod kav;
 pub mod kse;
+pub mod mks;
 pub mod savapi;
 pub mod sophie;
 pub mod sssp;

@@ -5,7 +5,8 @@ use std::fmt;
 use crate::address::AddressError;
 use crate::dialogue::Scanner;
 use crate::{
-    avast, aveserver, avg, clamav, drweb, dummy, fprot, fprotd, fsav, icap, kav, kse, savapi, sophie, sssp,
+    avast, aveserver, avg, clamav, drweb, dummy, fprot, fprotd, fsav, icap, kav, kse, mks, savapi, sophie,
+    sssp,
 };
 
 /// A scanner that can be configured.
@@ -123,6 +124,12 @@ pub const SCANNERS: &[Registered] = &[
         about: "AVG's avgtcpd: the daemon opens the path",
         default_address: "tcp:127.0.0.1:55555",
         new: |address| Ok(avg::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "mks",
+        about: "mks_vir's mksd: the daemon opens the path",
+        default_address: "/var/run/mksd/socket",
+        new: |address| Ok(mks::new(address.parse()?)),
     },
     Registered {
         scheme: "dummy",
