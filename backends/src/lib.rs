@@ -34,6 +34,7 @@ pub mod icap;
 pub mod kav;
 pub mod kse;
 pub mod mks;
+pub mod oav;
 pub mod savapi;
 pub mod sophie;
 pub mod sssp;

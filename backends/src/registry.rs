@@ -5,8 +5,8 @@ use std::fmt;
 use crate::address::AddressError;
 use crate::dialogue::Scanner;
 use crate::{
-    avast, aveserver, avg, clamav, drweb, dummy, fprot, fprotd, fsav, icap, kav, kse, mks, savapi, sophie,
-    sssp,
+    avast, aveserver, avg, clamav, drweb, dummy, fprot, fprotd, fsav, icap, kav, kse, mks, oav, savapi,
+    sophie, sssp,
 };
 
 /// A scanner that can be configured.
@@ -130,6 +130,12 @@ pub const SCANNERS: &[Registered] = &[
         about: "mks_vir's mksd: the daemon opens the path",
         default_address: "/var/run/mksd/socket",
         new: |address| Ok(mks::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "oav",
+        about: "OpenAntiVirus' ScannerDaemon: the daemon opens the path",
+        default_address: "tcp:127.0.0.1:8127",
+        new: |address| Ok(oav::new(address.parse()?)),
     },
     Registered {
         scheme: "dummy",
