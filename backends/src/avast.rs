@@ -65,7 +65,7 @@ enum Result<'a> {
 impl Protocol for Avast {
     fn threat(&self, line: &[u8]) -> Option<ThreatName> {
         match result(line)? {
-            Result::Threat(name) => Some(ThreatName::new(name)),
+            Result::Threat(name) => Some(ThreatName::new(&unescaped(name))),
             Result::Clean | Result::Error(_) => None,
         }
     }
@@ -136,6 +136,16 @@ fn result(line: &[u8]) -> Option<Result<'_>> {
     }
 }
 
+/// Without the backslashes that stand before blanks and backslashes.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut bytes = text.iter().copied();
+    while let Some(byte) = bytes.next() {
+        plain.push(if byte == b'\\' { bytes.next().unwrap_or(byte) } else { byte });
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +184,7 @@ mod tests {
             ("SCAN /a\t[L]0.0\t0 Test A!!!", infected("Test A!!!")),
             ("/a\t[+]0.0|/a|>b\t[L]1.0\t0 2Test", infected("2Test")),
             ("/a\\\t[+]\t[L]0.0\t12 Test", infected("Test")),
+            ("/a\t[L]0.0\t0 Test\\ A\\\\B", infected("Test A\\B")),
             ("/a\t[L]0.0", infected("unknown")),
             (
                 "/a\t[E]3.0\tError 41120 The file is a decompression bomb",

@@ -15,7 +15,7 @@ pub fn new(endpoint: Endpoint) -> Box<dyn Scanner> {
 fn begin(object: &Object<'_>) -> Step {
     // The name is only repeated in the answer.
     let command = format!("SCAN STREAM file SIZE {}\n", object.size).into_bytes();
-    lines::say_and_send_file(command, object.size, b"\n", Fprot)
+    lines::say_and_send_file(command, object.size, Fprot)
 }
 
 struct Fprot;
@@ -28,9 +28,10 @@ const NOT_SCANNED: u16 = 64;
 impl Protocol for Fprot {
     fn threat(&self, line: &[u8]) -> Option<ThreatName> {
         let (code, text) = answer(line)?;
-        let name = text.strip_prefix(b"infected: ").or(text.strip_prefix(b"suspicious: "));
-        (code & INFECTED_OR_SUSPICIOUS != 0 || name.is_some())
-            .then(|| ThreatName::new(name.unwrap_or_default()))
+        // `infected: <name>`, `contains infected objects: <name>`.
+        let begin = text.windows(2).position(|window| window == b": ").map_or(text.len(), |at| at + 2);
+        let name = text.get(begin..).unwrap_or_default();
+        (code & INFECTED_OR_SUSPICIOUS != 0).then(|| ThreatName::new(name))
     }
 
     fn heard(&mut self, line: &[u8]) -> Turn {
@@ -44,11 +45,6 @@ impl Protocol for Fprot {
             Some(_) => Turn::trouble(line),
             None => Turn::garbled(line),
         }
-    }
-
-    /// The line break behind the content is an empty command to some versions, which they comment on.
-    fn may_follow(&self, line: &[u8]) -> bool {
-        self.threat(line).is_none()
     }
 }
 
@@ -88,7 +84,9 @@ mod tests {
         for (reply, wanted) in [
             ("0 <clean> file\r\n", Ending::Clean),
             ("1 <infected: Test-A> file\n", infected("Test-A")),
-            ("1 <contains infected objects: Test-A> file->a\n", infected("unknown")),
+            ("1 <contains infected objects: Test-A> file->a\n", infected("Test-A")),
+            ("3 <infected> file\n", infected("unknown")),
+            ("0 <infected: Test-A> file\n", Ending::Fault(Blame::Misbehaved)),
             ("2 <suspicious: Test-A> file\n", infected("Test-A")),
             ("9 <infected: Test-A> file\n", infected("Test-A")),
             ("1 <infected: Test-A>", infected("Test-A")),
@@ -109,7 +107,7 @@ mod tests {
 
     #[test]
     fn noise_is_clean_only_if_well_formed() {
-        let words = ["0", "1", " <", "clean", "infected: ", ">", "\n", "X", " "];
+        let words = ["0", "1", " <", "clean", "0 <clean>", "infected: ", ">", "\n", "X", " "];
         for reply in clean_replies_of_noise(&*scanner(), &words) {
             let digits = reply.trim_start_matches('0');
             assert!(digits.starts_with(" <clean>"), "{reply:?}");

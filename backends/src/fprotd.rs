@@ -9,8 +9,8 @@ use crate::address::Endpoint;
 use crate::daemon::Daemon;
 use crate::dialogue::{Object, Outcome, Scanner, Step, Takes};
 use crate::lines::{self, Protocol, Turn};
-use crate::verdict::{Fault, MinorError, ThreatName, Verdict};
-use crate::wire::{kind_of, path_for_line};
+use crate::verdict::{Fault, MinorError, MinorErrorKind, ThreatName, Verdict};
+use crate::wire::{kind_of, path_for_line, quoted};
 
 /// What a path has as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'/').remove(b'_');
@@ -30,59 +30,78 @@ fn begin(object: &Object<'_>) -> Step {
         Ok(path) => {
             let path = percent_encode(path, PLAIN);
             let request = format!("GET {path}?-dumb%20-archive HTTP/1.0\r\n\r\n").into_bytes();
-            lines::say(request, Fprotd { clean: false, error: None })
+            lines::say(request, Fprotd { summary: None, error: None })
         }
         Err(fault) => Step::Done(Err(fault)),
     }
 }
 
 struct Fprotd {
-    /// The summary was there, and it says `clean`.
-    clean: bool,
+    /// What the summary says.
+    summary: Option<Outcome>,
     error: Option<Vec<u8>>,
 }
 
 impl Protocol for Fprotd {
     fn threat(&self, line: &[u8]) -> Option<ThreatName> {
-        if let Some(name) = element(line, b"<name>") {
+        if let Some(name) = between(line, b"<name>", b'<') {
             return Some(ThreatName::new(name));
         }
-        (summary(line) == Some(b"infected")).then(|| ThreatName::new(b""))
+        match summary(line)? {
+            Ok(Verdict::Infected(name)) => Some(name),
+            Ok(Verdict::Clean | Verdict::MinorError(_)) | Err(_) => None,
+        }
     }
 
     fn heard(&mut self, line: &[u8]) -> Turn {
-        match summary(line) {
-            Some(b"clean") => self.clean = true,
-            Some(_) => return Turn::trouble(line),
-            None if line.trim_ascii().starts_with(b"<error") => {
-                self.error.get_or_insert_with(|| line.to_vec());
+        if let Some(found) = summary(line) {
+            // Of two summaries the worse one counts.
+            let is_worse = self.summary.as_ref().is_none_or(|known| *known == Ok(Verdict::Clean));
+            if is_worse {
+                self.summary = Some(found);
             }
-            None if line.starts_with(b"HTTP/") && !contains(line, b" 200") => return Turn::trouble(line),
-            None => {}
+        } else if line.trim_ascii().starts_with(b"<error") {
+            self.error.get_or_insert_with(|| between(line, b">", b'<').unwrap_or(line).to_vec());
+        } else if line.starts_with(b"HTTP/") && !contains(line, b" 200") {
+            return Turn::trouble(line);
         }
         Turn::Listen
     }
 
     fn ended(&self) -> Option<Outcome> {
-        match (&self.error, self.clean) {
-            (Some(error), _) => Some(Ok(Verdict::MinorError(MinorError::new(kind_of(error), error)))),
-            (None, true) => Some(Ok(Verdict::Clean)),
-            (None, false) => None,
+        match (&self.error, &self.summary) {
+            (Some(error), None | Some(Ok(Verdict::Clean))) => {
+                Some(Ok(Verdict::MinorError(MinorError::new(kind_of(error), error))))
+            }
+            (Some(_) | None, summary) => summary.clone(),
         }
     }
 }
 
-/// The text of a summary that stands at the beginning of a line.
-fn summary(line: &[u8]) -> Option<&[u8]> {
-    line.trim_ascii().starts_with(b"<summary").then(|| element(line, b">").unwrap_or_default())
+/// `<summary code="9">clean</summary>`, at the beginning of a line. The number counts.
+fn summary(line: &[u8]) -> Option<Outcome> {
+    let line = line.trim_ascii();
+    if !line.starts_with(b"<summary") {
+        return None;
+    }
+    let text = between(line, b">", b'<').unwrap_or_default();
+    let minor = |kind| Ok(Verdict::MinorError(MinorError::new(kind, text)));
+    Some(match (between(line, b"code=\"", b'"'), text) {
+        (Some(b"7" | b"9"), _) | (None, b"clean") => Ok(Verdict::Clean),
+        (Some(b"11" | b"13"), _) | (None, b"infected") => Ok(Verdict::Infected(ThreatName::new(b""))),
+        (Some(b"4"), _) => minor(MinorErrorKind::Encrypted),
+        // It could not handle, read or make sense of the file.
+        (Some(b"0" | b"1" | b"3"), _) => minor(MinorErrorKind::NotScannable),
+        (Some(_) | None, _) => {
+            Err(Fault::Misbehaved(format!("f-protd's summary is {}", quoted(line)).into()))
+        }
+    })
 }
 
-/// What stands between this and the next `<`.
-fn element<'a>(line: &'a [u8], begin: &[u8]) -> Option<&'a [u8]> {
+/// What stands between these.
+fn between<'a>(line: &'a [u8], begin: &[u8], end: u8) -> Option<&'a [u8]> {
     let at = line.windows(begin.len()).position(|window| window == begin)?;
-    let text = line.get(at + begin.len()..)?;
-    let end = text.iter().position(|&byte| byte == b'<').unwrap_or(text.len());
-    text.get(..end)
+    line.get(at + begin.len()..)?.split(|&byte| byte == end).next()
 }
 
 fn contains(line: &[u8], phrase: &[u8]) -> bool {
@@ -94,7 +113,6 @@ mod tests {
     use super::*;
     use crate::testing::{assert_recorded, assert_refuses_paths, clean_replies_of_noise, ending, infected};
     use crate::transcript::{Blame, Ending};
-    use crate::verdict::MinorErrorKind;
 
     fn scanner() -> Box<dyn Scanner> {
         new("tcp:127.0.0.1:10200".parse().unwrap())
@@ -119,7 +137,15 @@ mod tests {
     #[test]
     fn accepts_its_words_and_refuses_others() {
         for (reply, wanted) in [
-            (" <summary code=\"0\">clean</summary>\n</fprot-results>\n", Ending::Clean),
+            (" <summary code=\"9\">clean</summary>\n</fprot-results>\n", Ending::Clean),
+            ("<summary code=\"7\">innocent</summary>\n", Ending::Clean),
+            ("<summary code=\"13\">clean</summary>\n", infected("unknown")),
+            ("<summary code=\"0\">clean</summary>\n", Ending::MinorError(MinorErrorKind::NotScannable)),
+            ("<summary code=\"4\">x</summary>\n", Ending::MinorError(MinorErrorKind::Encrypted)),
+            (
+                "<summary code=\"4\">x</summary>\n<summary code=\"9\">clean</summary>\n",
+                Ending::MinorError(MinorErrorKind::Encrypted),
+            ),
             ("<summary>clean</summary>\n", Ending::Clean),
             ("<detected type=\"virus\"><name>Test-A</name>\n</detected>\n", infected("Test-A")),
             (" <name>Test-A</name>\n <summary code=\"11\">infected</summary>\n", infected("Test-A")),
@@ -127,11 +153,12 @@ mod tests {
             ("<summary code=\"11\">infected</summary>\n", infected("unknown")),
             ("<name>Test-A", infected("Test-A")),
             (
-                "<error>No such file</error>\n<summary code=\"0\">clean</summary>\n",
+                "<error>No such file</error>\n<summary code=\"9\">clean</summary>\n",
                 Ending::MinorError(MinorErrorKind::NotScannable),
             ),
             ("<error>encrypted</error>\n", Ending::MinorError(MinorErrorKind::Encrypted)),
-            ("<summary code=\"9\">strange</summary>\n", Ending::Fault(Blame::Misbehaved)),
+            ("<summary code=\"10\">clean</summary>\n", Ending::Fault(Blame::Misbehaved)),
+            ("<summary>strange</summary>\n", Ending::Fault(Blame::Misbehaved)),
             ("<filename><summary>clean</summary></filename>\n", Ending::Fault(Blame::Transport)),
             ("</fprot-results>\n", Ending::Fault(Blame::Transport)),
             ("<summary>clean</sum", Ending::Fault(Blame::Transport)),

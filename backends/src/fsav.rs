@@ -11,9 +11,11 @@ use crate::verdict::{MinorErrorKind, ThreatName};
 use crate::wire::{kind_of, path_for_fields};
 
 /// What is said before the path. Each is answered by `OK`.
-const SETTINGS: [&[u8]; 5] = [
+const SETTINGS: [&[u8]; 6] = [
     b"PROTOCOL\t5\n",
     b"CONFIGURE\tSTOPONFIRST\t1\n",
+    // No file is left out for its name.
+    b"CONFIGURE\tFILTER\t0\n",
     b"CONFIGURE\tARCHIVE\t1\n",
     b"CONFIGURE\tMAXARCH\t5\n",
     b"CONFIGURE\tMIME\t1\n",
@@ -106,7 +108,7 @@ mod tests {
     use crate::transcript::{Blame, Ending};
 
     const OK: &[u8] = b"OK\tdone\n";
-    const BEFORE: &[&[u8]] = &[b"DBVERSION\t2009-01-01_01\n", OK, OK, OK, OK, OK];
+    const BEFORE: &[&[u8]] = &[b"DBVERSION\t2009-01-01_01\n", OK, OK, OK, OK, OK, OK];
 
     fn scanner() -> Box<dyn Scanner> {
         new("/tmp/.fsav-0".parse().unwrap())

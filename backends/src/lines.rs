@@ -21,11 +21,6 @@ pub(crate) trait Protocol: Send + Sized + 'static {
     fn ended(&self) -> Option<Outcome> {
         None
     }
-
-    /// Whether this may come behind the last line of an answer.
-    fn may_follow(&self, line: &[u8]) -> bool {
-        line.trim_ascii().is_empty()
-    }
 }
 
 /// What comes after a line.
@@ -35,8 +30,8 @@ pub(crate) enum Turn {
     Listen,
     /// It is our turn.
     Say(Cow<'static, [u8]>),
-    /// Send this many bytes of the file as they are, and these behind them.
-    SendFile(u64, &'static [u8]),
+    /// Send the file, which has this many bytes, as it is.
+    SendFile(u64),
     /// The conversation is over.
     Done(Outcome),
 }
@@ -73,14 +68,9 @@ pub(crate) fn say(bytes: impl Into<Cow<'static, [u8]>>, protocol: impl Protocol)
     Step::ask(Ask::Write(bytes.into()), Box::new(Conversation::new(protocol, Stage::Speaking)))
 }
 
-/// Begins a conversation with these bytes of ours, at once followed by so many bytes of the file and an ending.
-pub(crate) fn say_and_send_file(
-    bytes: Vec<u8>,
-    size: u64,
-    ending: &'static [u8],
-    protocol: impl Protocol,
-) -> Step {
-    let mut conversation = Conversation::new(protocol, Stage::Announcing(size, ending));
+/// Begins a conversation with these bytes of ours, at once followed by the file, which has so many bytes.
+pub(crate) fn say_and_send_file(bytes: Vec<u8>, size: u64, protocol: impl Protocol) -> Step {
+    let mut conversation = Conversation::new(protocol, Stage::Announcing(size));
     conversation.sent = Sent::Part;
     Step::ask(Ask::Write(bytes.into()), Box::new(conversation))
 }
@@ -96,10 +86,10 @@ struct Conversation<P> {
 #[derive(Clone, Copy)]
 enum Stage {
     Speaking,
-    /// The words before file content of this length.
-    Announcing(u64, &'static [u8]),
-    /// File content of this length, and what follows it.
-    SendingFile(u64, &'static [u8]),
+    /// The words before the file, which has this many bytes.
+    Announcing(u64),
+    /// The file, which has this many bytes.
+    SendingFile(u64),
     Listening,
 }
 
@@ -113,23 +103,18 @@ enum Sent {
 impl<P: Protocol> Dialogue for Conversation<P> {
     fn told(mut self: Box<Self>, news: News<'_>) -> Step {
         match (self.stage, news) {
-            (Stage::Speaking | Stage::SendingFile(_, []), News::Sent) => {
+            (Stage::Speaking | Stage::SendingFile(_), News::Sent) => {
                 self.sent = Sent::All;
                 self.go(Stage::Listening, Ask::Read)
             }
-            (Stage::Announcing(size, ending), News::Sent) => {
-                self.go(Stage::SendingFile(size, ending), content(size))
-            }
-            (Stage::SendingFile(_, ending), News::Sent) => {
-                self.go(Stage::Speaking, Ask::Write(Cow::Borrowed(ending)))
-            }
+            (Stage::Announcing(size), News::Sent) => self.go(Stage::SendingFile(size), content(size)),
             // The scanner may have said why it stopped listening.
-            (Stage::Speaking | Stage::Announcing(..) | Stage::SendingFile(..), News::SendFailed) => {
+            (Stage::Speaking | Stage::Announcing(_) | Stage::SendingFile(_), News::SendFailed) => {
                 self.sent = Sent::Part;
                 self.go(Stage::Listening, Ask::Read)
             }
-            (Stage::SendingFile(size, _), News::FileEnded(length)) => Step::Done(Err(shrank(size, length))),
-            (Stage::SendingFile(..), News::Received(bytes)) => self.received(bytes, Ask::Resume),
+            (Stage::SendingFile(size), News::FileEnded(length)) => Step::Done(Err(shrank(size, length))),
+            (Stage::SendingFile(_), News::Received(bytes)) => self.received(bytes, Ask::Resume),
             (Stage::Listening, News::Received(bytes)) => self.received(bytes, Ask::Read),
             (Stage::Listening, News::EndOfStream) => Step::Done(self.cut_off()),
             (_, news) => Step::out_of_turn(news),
@@ -159,8 +144,8 @@ impl<P: Protocol> Conversation<P> {
             match self.protocol.heard(line) {
                 Turn::Listen => {}
                 Turn::Say(bytes) => return self.take_turn(Stage::Speaking, Ask::Write(bytes)),
-                Turn::SendFile(size, ending) => {
-                    return self.take_turn(Stage::SendingFile(size, ending), content(size));
+                Turn::SendFile(size) => {
+                    return self.take_turn(Stage::SendingFile(size), content(size));
                 }
                 Turn::Done(outcome) => return Step::Done(self.end(outcome)),
             }
@@ -170,7 +155,7 @@ impl<P: Protocol> Conversation<P> {
 
     /// Speaks, if the scanner has said all that it had to say.
     fn take_turn(mut self: Box<Self>, stage: Stage, ask: Ask) -> Step {
-        if matches!(self.stage, Stage::SendingFile(..)) {
+        if matches!(self.stage, Stage::SendingFile(_)) {
             return Step::Done(Err(Fault::Misbehaved(
                 "it answered before it was sent the whole file".into(),
             )));
@@ -202,7 +187,7 @@ impl<P: Protocol> Conversation<P> {
         if matches!(self.sent, Sent::Part) {
             return Err(Fault::Misbehaved("it answered before it was sent the whole request".into()));
         }
-        match further.iter().find(|line| !self.protocol.may_follow(line)) {
+        match further.iter().find(|line| !line.trim_ascii().is_empty()) {
             Some(line) => {
                 Err(Fault::Misbehaved(format!("a second answer to one request: {}", quoted(line)).into()))
             }

@@ -91,7 +91,7 @@ impl Protocol for Sssp {
                 self.stage = Stage::Results;
                 match self.request {
                     Request::Path(_) => Turn::Listen,
-                    Request::Content(size) => Turn::SendFile(size, b""),
+                    Request::Content(size) => Turn::SendFile(size),
                 }
             }
             (Stage::Accepted | Stage::Results, b"REJ") => self.rejected(line, rest),
