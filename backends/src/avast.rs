@@ -5,14 +5,20 @@
 
 use crate::address::Endpoint;
 use crate::daemon::Daemon;
-use crate::dialogue::{Object, Scanner, Step, Takes};
+use crate::dialogue::{Object, Scanner, Step, Takes, VersionQuery};
 use crate::lines::{self, Protocol, Turn, split_once};
-use crate::verdict::ThreatName;
-use crate::wire::{kind_of, path_for_fields};
+use crate::verdict::{Fault, ThreatName};
+use crate::wire::{kind_of, path_for_fields, quoted, version_in_lines};
 
 /// Avast's daemon at this address.
 pub fn new(endpoint: Endpoint) -> Box<dyn Scanner> {
-    Box::new(Daemon { name: "avast", endpoint, takes: Takes::Path, begin })
+    Box::new(Daemon {
+        name: "avast",
+        endpoint,
+        takes: Takes::Path,
+        begin,
+        version_query: Some(version_query),
+    })
 }
 
 fn begin(object: &Object<'_>) -> Step {
@@ -30,6 +36,21 @@ fn begin(object: &Object<'_>) -> Step {
         }
         Err(fault) => Step::Done(Err(fault)),
     }
+}
+
+/// Asked without waiting for the greeting: `220`, `210 VPS DATA`, `VPS <number>`, `200 VPS OK`.
+fn version_query() -> VersionQuery {
+    let answer = |received: &[u8]| {
+        version_in_lines(received, b'\n', |line| {
+            let misbehaved = || Fault::Misbehaved(format!("it says {}", quoted(line)).into());
+            match line.strip_prefix(b"VPS ") {
+                Some(version) => Some(Ok(version)),
+                None if line.starts_with(b"220 ") || line.starts_with(b"210 ") => None,
+                None => Some(Err(misbehaved())),
+            }
+        })
+    };
+    VersionQuery { request: b"VPS\n".to_vec(), answer }
 }
 
 struct Avast {
@@ -56,7 +77,7 @@ enum Looked {
 }
 
 /// What one line of results says of one file or member.
-enum Result<'a> {
+enum Finding<'a> {
     Clean,
     Threat(&'a [u8]),
     Error(&'a [u8]),
@@ -65,8 +86,8 @@ enum Result<'a> {
 impl Protocol for Avast {
     fn threat(&self, line: &[u8]) -> Option<ThreatName> {
         match result(line)? {
-            Result::Threat(name) => Some(ThreatName::new(&unescaped(name))),
-            Result::Clean | Result::Error(_) => None,
+            Finding::Threat(name) => Some(ThreatName::new(&unescaped(name))),
+            Finding::Clean | Finding::Error(_) => None,
         }
     }
 
@@ -91,8 +112,8 @@ impl Protocol for Avast {
 impl Avast {
     fn heard_result(&mut self, line: &[u8]) -> Turn {
         match (result(line), &self.looked) {
-            (Some(Result::Clean), Looked::Nowhere) => self.looked = Looked::Everywhere,
-            (Some(Result::Error(reason)), Looked::Nowhere | Looked::Everywhere) => {
+            (Some(Finding::Clean), Looked::Nowhere) => self.looked = Looked::Everywhere,
+            (Some(Finding::Error(reason)), Looked::Nowhere | Looked::Everywhere) => {
                 self.looked = Looked::Partly(reason.to_vec());
             }
             (Some(_), _) => {}
@@ -114,7 +135,7 @@ fn is_refusal(line: &[u8]) -> bool {
 }
 
 /// `<path>\t[L]0.0\t0 <name>`: the result stands behind the first tab that is not escaped.
-fn result(line: &[u8]) -> Option<Result<'_>> {
+fn result(line: &[u8]) -> Option<Finding<'_>> {
     let mut escaped = false;
     let tab = line.iter().position(|&byte| {
         let is_tab = byte == b'\t' && !escaped;
@@ -125,13 +146,13 @@ fn result(line: &[u8]) -> Option<Result<'_>> {
     let text = split_once(rest.strip_prefix(b"]")?, b'\t').1;
     match flag {
         // Behind it is a number, and nothing that could be another result.
-        b'+' if !rest.contains(&b'\t') => Some(Result::Clean),
+        b'+' if !rest.contains(&b'\t') => Some(Finding::Clean),
         b'L' => {
             let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
             let behind_flag = text.get(digits..).and_then(|rest| rest.strip_prefix(b" "));
-            Some(Result::Threat(behind_flag.unwrap_or(text)))
+            Some(Finding::Threat(behind_flag.unwrap_or(text)))
         }
-        b'E' => Some(Result::Error(text)),
+        b'E' => Some(Finding::Error(text)),
         _ => None,
     }
 }
@@ -227,6 +248,15 @@ mod tests {
         ] {
             assert_eq!(ending(&*scanner(), turns, reply.as_bytes()), wanted, "{reply:?}");
         }
+    }
+
+    #[test]
+    fn asks_for_the_version_of_the_signatures() {
+        let query = scanner().version_query().unwrap();
+        let told = b"220 DAEMON\r\n210 VPS DATA\r\nVPS 24123000\r\n200 VPS OK\r\n";
+        assert_eq!((query.answer)(&told[..30]), None);
+        assert_eq!((query.answer)(told).unwrap().unwrap(), "24123000");
+        assert!((query.answer)(b"220 DAEMON\r\n501 Syntax error\r\n").unwrap().is_err());
     }
 
     #[test]

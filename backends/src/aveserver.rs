@@ -10,7 +10,7 @@ use crate::wire::path_for_line;
 
 /// aveserver at this address.
 pub fn new(endpoint: Endpoint) -> Box<dyn Scanner> {
-    Box::new(Daemon { name: "aveserver", endpoint, takes: Takes::Path, begin })
+    Box::new(Daemon { name: "aveserver", endpoint, takes: Takes::Path, begin, version_query: None })
 }
 
 fn begin(object: &Object<'_>) -> Step {

@@ -9,7 +9,7 @@ use crate::wire::path_for_line;
 
 /// avgtcpd at this address.
 pub fn new(endpoint: Endpoint) -> Box<dyn Scanner> {
-    Box::new(Daemon { name: "avg", endpoint, takes: Takes::Path, begin })
+    Box::new(Daemon { name: "avg", endpoint, takes: Takes::Path, begin, version_query: None })
 }
 
 fn begin(object: &Object<'_>) -> Step {

@@ -1,7 +1,7 @@
 //! A scanner that is no more than a name, an address and a way to begin.
 
 use crate::address::Endpoint;
-use crate::dialogue::{Object, Scanner, Step, Takes};
+use crate::dialogue::{Object, Scanner, Step, Takes, VersionQuery};
 
 /// A scanner whose dialogues depend on nothing but the file.
 pub(crate) struct Daemon {
@@ -11,6 +11,8 @@ pub(crate) struct Daemon {
     pub(crate) takes: Takes,
     /// Begins a dialogue.
     pub(crate) begin: fn(&Object<'_>) -> Step,
+    /// Asks for the version of the signatures.
+    pub(crate) version_query: Option<fn() -> VersionQuery>,
 }
 
 impl Scanner for Daemon {
@@ -28,5 +30,9 @@ impl Scanner for Daemon {
 
     fn begin(&self, object: &Object<'_>) -> Step {
         (self.begin)(object)
+    }
+
+    fn version_query(&self) -> Option<VersionQuery> {
+        self.version_query.map(|query| query())
     }
 }

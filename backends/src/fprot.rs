@@ -9,7 +9,7 @@ use crate::wire::kind_of;
 
 /// fpscand at this address.
 pub fn new(endpoint: Endpoint) -> Box<dyn Scanner> {
-    Box::new(Daemon { name: "fprot", endpoint, takes: Takes::Stream, begin })
+    Box::new(Daemon { name: "fprot", endpoint, takes: Takes::Stream, begin, version_query: None })
 }
 
 fn begin(object: &Object<'_>) -> Step {

@@ -17,7 +17,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'/'
 
 /// f-protd at this address.
 pub fn new(endpoint: Endpoint) -> Box<dyn Scanner> {
-    Box::new(Daemon { name: "fprotd", endpoint, takes: Takes::Path, begin })
+    Box::new(Daemon { name: "fprotd", endpoint, takes: Takes::Path, begin, version_query: None })
 }
 
 fn begin(object: &Object<'_>) -> Step {

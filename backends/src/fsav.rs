@@ -5,10 +5,10 @@
 
 use crate::address::Endpoint;
 use crate::daemon::Daemon;
-use crate::dialogue::{Object, Scanner, Step, Takes};
+use crate::dialogue::{Object, Scanner, Step, Takes, VersionQuery};
 use crate::lines::{self, Protocol, Turn, split_once};
-use crate::verdict::{MinorErrorKind, ThreatName};
-use crate::wire::{kind_of, path_for_fields};
+use crate::verdict::{Fault, MinorErrorKind, ThreatName};
+use crate::wire::{kind_of, path_for_fields, quoted, version_in_lines};
 
 /// What is said before the path. Each is answered by `OK`.
 const SETTINGS: [&[u8]; 6] = [
@@ -23,7 +23,7 @@ const SETTINGS: [&[u8]; 6] = [
 
 /// fsavd at this address.
 pub fn new(endpoint: Endpoint) -> Box<dyn Scanner> {
-    Box::new(Daemon { name: "fsav", endpoint, takes: Takes::Path, begin })
+    Box::new(Daemon { name: "fsav", endpoint, takes: Takes::Path, begin, version_query: Some(version_query) })
 }
 
 fn begin(object: &Object<'_>) -> Step {
@@ -34,6 +34,17 @@ fn begin(object: &Object<'_>) -> Step {
         }
         Err(fault) => Step::Done(Err(fault)),
     }
+}
+
+/// The greeting is the answer to a question that nobody needs to ask.
+fn version_query() -> VersionQuery {
+    let answer = |received: &[u8]| {
+        version_in_lines(received, b'\n', |line| match split_once(line, b'\t') {
+            (b"DBVERSION", version) if !version.is_empty() => Some(Ok(version)),
+            _ => Some(Err(Fault::Garbled(format!("{} is no version of fsavd's", quoted(line)).into()))),
+        })
+    };
+    VersionQuery { request: Vec::new(), answer }
 }
 
 struct Fsav {
@@ -158,6 +169,15 @@ mod tests {
             let early = play_turns(&*scanner(), &FILE, &BEFORE[..done], early, Delivery::Whole);
             assert_blamed(Blame::Misbehaved, &early);
         }
+    }
+
+    #[test]
+    fn the_greeting_is_the_version_of_the_signatures() {
+        let query = scanner().version_query().unwrap();
+        assert!(query.request.is_empty());
+        assert_eq!((query.answer)(b"DBVERSION\t2009-01"), None);
+        assert_eq!((query.answer)(BEFORE[0]).unwrap().unwrap(), "2009-01-01_01");
+        assert!((query.answer)(b"ERROR\tbusy\n").unwrap().is_err());
     }
 
     #[test]

@@ -19,10 +19,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use self::address::Address;
 use self::answer::{Answer, Seen};
 use crate::address::{AddressError, Endpoint};
-use crate::dialogue::{Ask, Dialogue, Framing, News, Object, Outcome, Scanner, Step, Takes};
+use crate::dialogue::{Ask, Dialogue, Framing, News, Object, Outcome, Scanner, Step, Takes, VersionQuery};
 use crate::head::{Head, HeadReader};
 use crate::verdict::{Fault, Verdict};
-use crate::wire::{quoted, shrank};
+use crate::wire::{quoted, shrank, version};
 
 /// The last chunk.
 const END: &[u8] = b"0\r\n\r\n";
@@ -61,12 +61,34 @@ impl Scanner for Icap {
     }
 
     fn begin(&self, object: &Object<'_>) -> Step {
-        let address = &self.address;
-        let options =
-            format!("OPTIONS {} ICAP/1.0\r\nHost: {}\r\n\r\n", address.uri(), address.authority).into_bytes();
-        let request = Request::new(address, object);
+        let request = Request::new(&self.address, object);
+        let options = self.options();
         Step::ask(Ask::Write(options.into()), Box::new(AskOptions { request, reply: HeadReader::new() }))
     }
+
+    fn version_query(&self) -> Option<VersionQuery> {
+        Some(VersionQuery { request: self.options(), answer: version_told })
+    }
+}
+
+impl Icap {
+    /// Asks for the OPTIONS of the service.
+    fn options(&self) -> Vec<u8> {
+        let Address { authority, .. } = &self.address;
+        format!("OPTIONS {} ICAP/1.0\r\nHost: {authority}\r\n\r\n", self.address.uri()).into_bytes()
+    }
+}
+
+/// The ISTag, which changes with the signatures and the settings of a service.
+fn version_told(received: &[u8]) -> Option<Result<String, Fault>> {
+    let mut reply = HeadReader::new();
+    if let Err(fault) = reply.push(received) {
+        return Some(Err(fault));
+    }
+    Some(reply.take(b"ICAP")?.and_then(|head| match head.value("istag") {
+        Some(tag) if head.status == 200 => Ok(version(tag)),
+        Some(_) | None => Err(Fault::Misbehaved("the ICAP server tells no ISTag".into())),
+    }))
 }
 
 /// What an OPTIONS answer tells of a service, as far as a request depends on it.

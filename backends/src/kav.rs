@@ -16,7 +16,7 @@ const REPORT: u8 = 1;
 
 /// kavdaemon at this address.
 pub fn new(endpoint: Endpoint) -> Box<dyn Scanner> {
-    Box::new(Daemon { name: "kav", endpoint, takes: Takes::Path, begin })
+    Box::new(Daemon { name: "kav", endpoint, takes: Takes::Path, begin, version_query: None })
 }
 
 fn begin(object: &Object<'_>) -> Step {

@@ -9,7 +9,7 @@ use crate::wire::{kind_of, path_for_line};
 
 /// mksd at this address.
 pub fn new(endpoint: Endpoint) -> Box<dyn Scanner> {
-    Box::new(Daemon { name: "mks", endpoint, takes: Takes::Path, begin })
+    Box::new(Daemon { name: "mks", endpoint, takes: Takes::Path, begin, version_query: None })
 }
 
 fn begin(object: &Object<'_>) -> Step {

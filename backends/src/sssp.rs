@@ -26,7 +26,7 @@ pub fn new(endpoint: Endpoint) -> Box<dyn Scanner> {
         Endpoint::Unix(_) => (Takes::Path, begin_with_path),
         Endpoint::Tcp { .. } => (Takes::Stream, begin_with_content),
     };
-    Box::new(Daemon { name: "sssp", endpoint, takes, begin })
+    Box::new(Daemon { name: "sssp", endpoint, takes, begin, version_query: None })
 }
 
 fn begin_with_path(object: &Object<'_>) -> Step {

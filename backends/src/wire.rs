@@ -4,7 +4,7 @@
 //! a [`LineReader`] and looks whether a line is complete.
 
 use crate::dialogue::Outcome;
-use crate::verdict::{Fault, MinorErrorKind, Verdict};
+use crate::verdict::{Fault, MinorErrorKind, ThreatName, Verdict};
 
 /// The longest line that is accepted from a scanner, in bytes. A path (4096) and a name fit many times.
 pub const MAX_LINE: usize = 64 * 1024;
@@ -140,6 +140,27 @@ pub(crate) fn contains_ignoring_case(text: &[u8], phrase: &[u8]) -> bool {
     text.windows(phrase.len()).any(|window| window.eq_ignore_ascii_case(phrase))
 }
 
+/// The first line of an answer that says the version of signatures: what `tell` finds in it, made printable.
+pub(crate) fn version_in_lines(
+    received: &[u8],
+    terminator: u8,
+    tell: impl Fn(&[u8]) -> Option<Result<&[u8], Fault>>,
+) -> Option<Result<String, Fault>> {
+    let whole = received.iter().rposition(|&byte| byte == terminator).and_then(|end| received.get(..end));
+    let mut lines = whole.into_iter().flat_map(|lines| lines.split(|&byte| byte == terminator));
+    let told = lines.find_map(|line| tell(line.strip_suffix(b"\r").unwrap_or(line)));
+    let too_long = || {
+        let fault = Fault::Garbled(format!("{} is no version", quoted(received)).into());
+        (received.len() > MAX_REPLY).then_some(Err(fault))
+    };
+    told.map(|line| line.map(version)).or_else(too_long)
+}
+
+/// A version as the scanner says it, fit for a log line.
+pub(crate) fn version(raw: &[u8]) -> String {
+    ThreatName::new(raw).as_str().to_owned()
+}
+
 /// The kind of a minor error, as far as the scanner's words tell.
 pub(crate) fn kind_of(text: &[u8]) -> MinorErrorKind {
     let says = |words: &[&[u8]]| words.iter().any(|word| contains_ignoring_case(text, word));
@@ -168,7 +189,6 @@ pub fn quoted(reply: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::ThreatName;
 
     fn lines_of(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
         let mut reader = LineReader::new(b"\0\n");

@@ -251,6 +251,20 @@ fn no_name_changes_the_request() {
 }
 
 #[test]
+fn the_istag_is_the_version_of_the_signatures() {
+    let query = scanner().version_query().unwrap();
+    assert!(query.request.starts_with(b"OPTIONS icap://127.0.0.1:1344/avscan ICAP/1.0\r\n"));
+    for length in 0..OPTIONS.len() {
+        assert_eq!((query.answer)(&OPTIONS[..length]), None);
+    }
+    assert_eq!((query.answer)(OPTIONS).unwrap().unwrap(), "\"1\"");
+    for reply in [SMALL_PREVIEW, b"ICAP/1.0 404 No\r\nISTag: \"1\"\r\n\r\n", b"rubbish\n\n", &[b'x'; 70_000]]
+    {
+        assert!((query.answer)(reply).unwrap().is_err());
+    }
+}
+
+#[test]
 fn noise_is_clean_only_if_well_formed() {
     let words =
         ["ICAP/1.0 ", "204", "200 OK", "100", "\r\n", "\n", "Encapsulated: res-hdr=0", " x", "HTTP/1.0 200"];
