@@ -7,6 +7,9 @@ use std::str::FromStr;
 /// The longest path of a unix socket, in bytes: Linux' `sun_path` without the NUL.
 const MAX_SOCKET_PATH: usize = 107;
 
+/// How an [`Endpoint`] is written.
+const FORMS: &str = "/path/of/socket, tcp:host:port or tcp:[IPv6]:port";
+
 /// A socket address as an administrator writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
@@ -45,7 +48,7 @@ impl FromStr for Endpoint {
         } else {
             tcp(address)
         };
-        parsed.map_err(|problem| AddressError { text: text.to_owned(), problem })
+        parsed.map_err(|problem| AddressError::new(text, problem, FORMS))
     }
 }
 
@@ -79,18 +82,25 @@ fn tcp(host_and_port: &str) -> Result<Endpoint, &'static str> {
     }
 }
 
-/// Text that is not an [`Endpoint`].
+/// Text that is not the address of a scanner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressError {
     text: String,
     problem: &'static str,
+    forms: &'static str,
+}
+
+impl AddressError {
+    /// What is wrong with the text, and how an address of this kind of scanner is written.
+    pub(crate) fn new(text: &str, problem: &'static str, forms: &'static str) -> Self {
+        Self { text: text.to_owned(), problem, forms }
+    }
 }
 
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { text, problem } = self;
-        write!(f, "{text:?} is not the address of a scanner: {problem}; ")?;
-        f.write_str("write /path/of/socket, tcp:host:port or tcp:[IPv6]:port")
+        let Self { text, problem, forms } = self;
+        write!(f, "{text:?} is not the address of a scanner: {problem}; write {forms}")
     }
 }
 

@@ -10,13 +10,14 @@
 use std::borrow::Cow;
 
 use crate::address::Endpoint;
-use crate::dialogue::{Ask, Dialogue, Framing, News, Object, Outcome, Scanner, Step, Takes};
+use crate::dialogue::{Ask, Dialogue, Framing, News, Object, Outcome, Scanner, Step, Takes, VersionQuery};
 use crate::verdict::{Fault, MinorError, MinorErrorKind, ThreatName, Verdict};
-use crate::wire::{LineReader, judge_cut_off, judge_single_line, quoted};
+use crate::wire::{LineReader, judge_cut_off, judge_single_line, quoted, shrank, version_in_lines};
 
 /// The command, and the one byte that the descriptor must ride on, in one message.
 const FILDES: &[u8] = b"zFILDES\0\0";
 const INSTREAM: &[u8] = b"zINSTREAM\0";
+const VERSION: &[u8] = b"zVERSION\0";
 /// A piece of length 0 ends the stream.
 const END_OF_STREAM: &[u8] = &[0; 4];
 
@@ -58,6 +59,17 @@ impl Scanner for ClamAv {
         let request = Request { command, size: object.size, sent: Sent::Part };
         Step::ask(ask, Box::new(Conversation { stage, request, reply: LineReader::new(TERMINATORS) }))
     }
+
+    fn version_query(&self) -> Option<VersionQuery> {
+        Some(VersionQuery { request: VERSION.to_vec(), answer: version_told })
+    }
+}
+
+/// `ClamAV <program>/<number of the daily signatures>/<their date>`. Signatures from elsewhere do not show in it.
+fn version_told(received: &[u8]) -> Option<Result<String, Fault>> {
+    version_in_lines(received, 0, |line| {
+        Some(if line.starts_with(b"ClamAV ") { Ok(line) } else { Err(garbled(line)) })
+    })
 }
 
 /// What was asked for, as far as it matters for the meaning of the answer.
@@ -115,11 +127,7 @@ impl Dialogue for Conversation {
             (Stage::Descriptor | Stage::Command | Stage::Content | Stage::EndOfStream, News::SendFailed) => {
                 self.go(Stage::Reply, Ask::Read)
             }
-            (Stage::Content, News::FileEnded(length)) => {
-                let text =
-                    format!("the file shrank from {} to {length} bytes during the scan", self.request.size);
-                Step::Done(Err(Fault::Caller(text.into())))
-            }
+            (Stage::Content, News::FileEnded(length)) => Step::Done(Err(shrank(self.request.size, length))),
             (Stage::Content, News::Received(bytes)) => self.received(bytes, Ask::Resume),
             (Stage::Reply, News::Received(bytes)) => self.received(bytes, Ask::Read),
             (Stage::Reply, News::EndOfStream) => Step::Done(self.cut_off()),
@@ -230,7 +238,7 @@ fn judge_error(text: &[u8]) -> Outcome {
 }
 
 /// clamd reports as "found" also what kept it from looking.
-fn threat(name: &[u8]) -> Verdict {
+pub(crate) fn threat(name: &[u8]) -> Verdict {
     let name = without_details(name);
     if name.starts_with(b"Heuristics.Limits.Exceeded") {
         return Verdict::MinorError(MinorError::new(MinorErrorKind::OverScannerLimit, name));
@@ -468,6 +476,20 @@ mod tests {
     #[test]
     fn refuses_news_it_did_not_ask_for() {
         assert_blamed(Blame::Caller, &outcome(streaming().told(News::EndOfStream)));
+    }
+
+    #[test]
+    fn asks_for_the_version_of_the_signatures() {
+        let query = over_unix().version_query().unwrap();
+        assert_eq!(query.request, b"zVERSION\0");
+        let told = b"ClamAV 1.4.6/27501/Mon Dec 30 09:41:35 2024\0";
+        for length in 0..told.len() {
+            assert_eq!((query.answer)(&told[..length]), None);
+        }
+        assert_eq!((query.answer)(told).unwrap().unwrap(), "ClamAV 1.4.6/27501/Mon Dec 30 09:41:35 2024");
+        for reply in [b"COMMAND UNAVAILABLE\0".as_slice(), b"UNKNOWN COMMAND\0", b"\0", &[b'x'; 70_000]] {
+            assert!((query.answer)(reply).unwrap().is_err());
+        }
     }
 
     #[test]

@@ -129,4 +129,21 @@ pub trait Scanner: Send + Sync {
     /// Begins a dialogue about one file on a fresh connection. A [`Step::Done`] needs no connection at all: the
     /// scanner has no daemon, or its protocol cannot carry the request.
     fn begin(&self, object: &Object<'_>) -> Step;
+
+    /// How the scanner is asked which signatures it has, if its protocol has a question for it.
+    fn version_query(&self) -> Option<VersionQuery> {
+        None
+    }
+}
+
+/// A question for the version of a scanner's signatures, for a connection of its own.
+///
+/// The answer is a word that changes when the signatures do, and means nothing else. Without one the version is
+/// unknown: that is no reason to believe the scanner less.
+#[derive(Clone, Debug)]
+pub struct VersionQuery {
+    /// What is sent first; nothing for a scanner that tells by itself.
+    pub request: Vec<u8>,
+    /// Judges all that came so far: `None` while the answer is not complete.
+    pub answer: fn(&[u8]) -> Option<Result<String, Fault>>,
 }

@@ -15,10 +15,29 @@ pub mod registry;
 pub mod transcript;
 pub mod wire;
 
+mod daemon;
+mod head;
+mod lines;
+mod single;
+
 // The scanners.
+pub mod avast;
+pub mod aveserver;
+pub mod avg;
 pub mod clamav;
+pub mod drweb;
 pub mod dummy;
+pub mod fprot;
+pub mod fprotd;
+pub mod fsav;
+pub mod icap;
+pub mod kav;
+pub mod kse;
+pub mod mks;
+pub mod oav;
+pub mod savapi;
 pub mod sophie;
+pub mod sssp;
 
 #[cfg(test)]
 mod testing;

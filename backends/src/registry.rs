@@ -4,7 +4,10 @@ use std::fmt;
 
 use crate::address::AddressError;
 use crate::dialogue::Scanner;
-use crate::{clamav, dummy, sophie};
+use crate::{
+    avast, aveserver, avg, clamav, drweb, dummy, fprot, fprotd, fsav, icap, kav, kse, mks, oav, savapi,
+    sophie, sssp,
+};
 
 /// A scanner that can be configured.
 pub struct Registered {
@@ -18,13 +21,67 @@ pub struct Registered {
     new: fn(&str) -> Result<Box<dyn Scanner>, AddressError>,
 }
 
-/// All scanners, the usual ones first.
+/// All scanners: first those that are still made, last the one for tests.
 pub const SCANNERS: &[Registered] = &[
     Registered {
         scheme: "clamav",
         about: "ClamAV's clamd: passes descriptors over a unix socket, or content over TCP",
         default_address: "/run/clamav/clamd.ctl",
         new: |address| Ok(clamav::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "icap",
+        about: "a service of an ICAP server: sends the content",
+        default_address: "//127.0.0.1:1344/avscan",
+        new: |address| icap::new("icap", address, None),
+    },
+    Registered {
+        scheme: "symantec",
+        about: "Symantec Protection Engine and its forerunners, through ICAP: sends the content",
+        default_address: "//127.0.0.1",
+        new: |address| icap::new("symantec", address, Some("SYMCScanResp-AV")),
+    },
+    Registered {
+        scheme: "mcafee",
+        about: "McAfee (Skyhigh) Web Gateway, through ICAP: sends the content",
+        default_address: "//127.0.0.1",
+        new: |address| icap::new("mcafee", address, Some("respmod")),
+    },
+    Registered {
+        scheme: "kse",
+        about: "Kaspersky Scan Engine in its HTTP mode: sends the content",
+        default_address: "tcp:127.0.0.1:9999",
+        new: |address| kse::new(address),
+    },
+    Registered {
+        scheme: "avast",
+        about: "Avast for Linux: the daemon opens the path",
+        default_address: "/var/run/avast/scan.sock",
+        new: |address| Ok(avast::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "savapi",
+        about: "Avira's SAVAPI, a product's number may stand before the address: the daemon opens the path",
+        default_address: "tcp:127.0.0.1:4444",
+        new: |address| savapi::new(address),
+    },
+    Registered {
+        scheme: "sssp",
+        about: "Sophos' savdid: sends the path over a unix socket, or content over TCP",
+        default_address: "/var/run/savdi/sssp.sock",
+        new: |address| Ok(sssp::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "drweb",
+        about: "Dr.Web's drwebd: sends the path over a unix socket, or content over TCP",
+        default_address: "/var/drweb/run/drwebd.sock",
+        new: |address| Ok(drweb::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "fsav",
+        about: "F-Secure's fsavd: the daemon opens the path",
+        default_address: "/tmp/.fsav-0",
+        new: |address| Ok(fsav::new(address.parse()?)),
     },
     Registered {
         scheme: "sophie",
@@ -37,6 +94,48 @@ pub const SCANNERS: &[Registered] = &[
         about: "Trophie, for Trend Micro's engine: the daemon opens the path",
         default_address: "/var/run/trophie",
         new: |address| Ok(sophie::new("trophie", address.parse()?)),
+    },
+    Registered {
+        scheme: "fprot",
+        about: "F-PROT 6's fpscand: sends the content",
+        default_address: "tcp:127.0.0.1:10200",
+        new: |address| Ok(fprot::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "fprotd",
+        about: "F-Prot's f-protd, versions 3 and 4: the daemon opens the path",
+        default_address: "tcp:127.0.0.1:10200",
+        new: |address| Ok(fprotd::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "kav",
+        about: "Kaspersky's kavdaemon, versions 3 and 4: the daemon opens the path",
+        default_address: "/var/run/AvpCtl",
+        new: |address| Ok(kav::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "aveserver",
+        about: "Kaspersky's aveserver, version 5: the daemon opens the path",
+        default_address: "/var/run/aveserver",
+        new: |address| Ok(aveserver::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "avg",
+        about: "AVG's avgtcpd: the daemon opens the path",
+        default_address: "tcp:127.0.0.1:55555",
+        new: |address| Ok(avg::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "mks",
+        about: "mks_vir's mksd: the daemon opens the path",
+        default_address: "/var/run/mksd/socket",
+        new: |address| Ok(mks::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "oav",
+        about: "OpenAntiVirus' ScannerDaemon: the daemon opens the path",
+        default_address: "tcp:127.0.0.1:8127",
+        new: |address| Ok(oav::new(address.parse()?)),
     },
     Registered {
         scheme: "dummy",
@@ -138,6 +237,12 @@ mod tests {
             ("sophie:/p", ("sophie", endpoint("unix:/p"), Takes::Path)),
             ("trophie", ("trophie", endpoint("unix:/var/run/trophie"), Takes::Path)),
             ("dummy:*.vir;a:b", ("dummy", None, Takes::Path)),
+            ("icap://10.0.0.5/avscan", ("icap", endpoint("tcp:10.0.0.5:1344"), Takes::Stream)),
+            ("symantec://[::1]", ("symantec", endpoint("tcp:[::1]:1344"), Takes::Stream)),
+            ("savapi:99@/p", ("savapi", endpoint("unix:/p"), Takes::Path)),
+            ("sssp:/p", ("sssp", endpoint("unix:/p"), Takes::Path)),
+            ("sssp:h:4010", ("sssp", endpoint("tcp:h:4010"), Takes::Stream)),
+            ("drweb:h:3000", ("drweb", endpoint("tcp:h:3000"), Takes::Stream)),
         ] {
             assert_eq!(parsed(spec), expected, "{spec}");
         }
@@ -145,12 +250,20 @@ mod tests {
 
     #[test]
     fn refuses_a_bad_address_with_the_name_of_the_scanner() {
-        for spec in ["clamav:", "clamav:clamd.ctl", "sophie:unix:sophie"] {
+        for spec in ["clamav:", "clamav:clamd.ctl", "sophie:unix:sophie", "savapi:1@nowhere"] {
             let refusal = refusal(spec);
             assert!(
                 refusal.starts_with("scanner ") && refusal.contains("write /path/of/socket"),
                 "{refusal}"
             );
+        }
+    }
+
+    #[test]
+    fn refuses_an_icap_address_and_shows_one() {
+        for spec in ["icap:10.0.0.5:1344", "icap://10.0.0.5", "mcafee:/run/socket"] {
+            let refusal = refusal(spec);
+            assert!(refusal.contains("icap://192.0.2.5:1344/avscan"), "{refusal}");
         }
     }
 
@@ -164,7 +277,7 @@ mod tests {
         for spec in ["", "/dev/null", "tcp:10.0.0.5:3310"] {
             let refusal = refusal(spec);
             assert!(
-                !refusal.contains("did you mean") && refusal.contains("known are clamav, sophie"),
+                !refusal.contains("did you mean") && refusal.contains("known are clamav, icap"),
                 "{refusal}"
             );
         }
@@ -190,14 +303,40 @@ mod tests {
         }
     }
 
+    /// The README's table: word, what is given, and how it is written.
+    fn readme_rows() -> Vec<(&'static str, &'static str, &'static str)> {
+        let rows = include_str!("../README.md").lines().filter(|line| line.starts_with("| "));
+        let cells = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+        let words = cells.filter_map(|cells| match cells.as_slice() {
+            [_, _, word, given, written, _, _, _] => {
+                Some((word.strip_prefix('`')?.strip_suffix('`')?, *given, *written))
+            }
+            _ => None,
+        });
+        words.collect()
+    }
+
     #[test]
-    fn the_readme_lists_every_scanner() {
-        for scanner in SCANNERS {
-            assert!(
-                include_str!("../README.md").contains(&format!("| `{}` |", scanner.scheme)),
-                "{}",
-                scanner.scheme
-            );
+    fn the_readme_lists_every_scanner_in_order() {
+        let mut words: Vec<&str> = readme_rows().into_iter().map(|(word, _, _)| word).collect();
+        words.dedup();
+        let schemes: Vec<&str> = SCANNERS.iter().map(|scanner| scanner.scheme).collect();
+        assert_eq!(words, schemes);
+    }
+
+    #[test]
+    fn the_readme_says_what_each_address_is_given() {
+        for (word, given, written) in readme_rows() {
+            let spec = written.split('`').nth(1).unwrap();
+            let (name, _, takes) = parsed(spec);
+            assert_eq!(name, word, "{spec}");
+            let beginning = match takes {
+                Takes::Descriptor => "a descriptor",
+                Takes::Stream => "the content",
+                Takes::Path if name == "dummy" => "a name",
+                Takes::Path => "a path",
+            };
+            assert!(given.starts_with(beginning), "{spec} is given {given}");
         }
     }
 

@@ -39,7 +39,21 @@ pub(crate) fn play_reply(
     reply: &[u8],
     delivery: Delivery,
 ) -> Outcome {
-    let mut pieces = delivery.pieces(reply).into_iter();
+    play_turns(scanner, object, &[], reply, delivery)
+}
+
+/// The same for a server with more to say: `turns` are said one after the other, each when the dialogue has answered
+/// the one before; then comes the reply, and the end.
+pub(crate) fn play_turns(
+    scanner: &dyn Scanner,
+    object: &Object<'_>,
+    turns: &[&[u8]],
+    reply: &[u8],
+    delivery: Delivery,
+) -> Outcome {
+    let mut turns = turns.iter().map(|turn| delivery.pieces(turn)).chain([delivery.pieces(reply)]);
+    let mut pieces = Vec::new().into_iter();
+    let mut may_begin = true;
     let mut step = scanner.begin(object);
     loop {
         step = match step {
@@ -47,23 +61,90 @@ pub(crate) fn play_reply(
             Step::Ask(
                 Ask::Write(_) | Ask::PassDescriptor(_) | Ask::Stream { .. } | Ask::Resume,
                 dialogue,
-            ) => dialogue.told(News::Sent),
-            Step::Ask(Ask::Read, dialogue) => match pieces.next() {
-                Some(piece) => dialogue.told(News::Received(&piece)),
-                None => dialogue.told(News::EndOfStream),
-            },
+            ) => {
+                may_begin = true;
+                dialogue.told(News::Sent)
+            }
+            Step::Ask(Ask::Read, dialogue) => {
+                if pieces.len() == 0 && std::mem::take(&mut may_begin) {
+                    pieces = turns.next().unwrap_or_default().into_iter();
+                }
+                match pieces.next() {
+                    Some(piece) => dialogue.told(News::Received(&piece)),
+                    None => dialogue.told(News::EndOfStream),
+                }
+            }
         };
     }
 }
 
-/// The same, whole and split at every byte; all must come to the same outcome.
+/// The outcome of a reply, whole and split at every byte; all must come to the same.
 pub(crate) fn judge_everywhere(scanner: &dyn Scanner, object: &Object<'_>, reply: &[u8]) -> Outcome {
-    let whole = play_reply(scanner, object, reply, Delivery::Whole);
-    for delivery in (1..reply.len()).map(Delivery::SplitAt).chain([Delivery::Pieces(1)]) {
-        let outcome = play_reply(scanner, object, reply, delivery);
+    judge_turns_everywhere(scanner, object, &[], reply)
+}
+
+/// The same after these turns of the server.
+pub(crate) fn judge_turns_everywhere(
+    scanner: &dyn Scanner,
+    object: &Object<'_>,
+    turns: &[&[u8]],
+    reply: &[u8],
+) -> Outcome {
+    let whole = play_turns(scanner, object, turns, reply, Delivery::Whole);
+    let longest = turns.iter().chain([&reply]).map(|turn| turn.len()).max().unwrap_or(0);
+    for delivery in (1..longest).map(Delivery::SplitAt).chain([Delivery::Pieces(1)]) {
+        let outcome = play_turns(scanner, object, turns, reply, delivery);
         assert_eq!(outcome, whole, "{delivery:?} of {}", reply.escape_ascii());
     }
     whole
+}
+
+/// What every scanner owes whatever its protocol: an answer without an end, of noise or of nothing is no verdict, and
+/// neither is a beginning of the answer that says `clean`.
+pub(crate) fn assert_bounded_and_deaf_to_noise(scanner: &dyn Scanner, turns: &[&[u8]], clean: &[u8]) {
+    assert_eq!(judge_turns_everywhere(scanner, &FILE, turns, clean), Ok(Verdict::Clean));
+    for length in 0..clean.len().saturating_sub(1) {
+        let cut = clean.get(..length).unwrap_or_default();
+        let outcome = play_turns(scanner, &FILE, turns, cut, Delivery::Whole);
+        assert!(outcome.is_err(), "cut off after {}: {outcome:?}", cut.escape_ascii());
+    }
+    let endless = vec![b'x'; 200_000];
+    let noise: Vec<u8> = (0..=255).rev().collect();
+    for reply in
+        [endless.as_slice(), &noise, b"\n\n\n", b"\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"OK?\n"]
+    {
+        for delivery in [Delivery::Whole, Delivery::Pieces(4096)] {
+            let outcome = play_turns(scanner, &FILE, turns, reply, delivery);
+            assert!(outcome.is_err(), "{}: {outcome:?}", reply.get(..40).unwrap_or(reply).escape_ascii());
+        }
+    }
+    // The same where a greeting should be.
+    if !turns.is_empty() {
+        for reply in [endless.as_slice(), &noise, b"", clean] {
+            let outcome = play_turns(scanner, &FILE, &[], reply, Delivery::Pieces(4096));
+            assert!(outcome.is_err(), "{outcome:?}");
+        }
+    }
+}
+
+/// How the scanner ends after these turns and this reply, split everywhere.
+pub(crate) fn ending(scanner: &dyn Scanner, turns: &[&[u8]], reply: &[u8]) -> Ending {
+    Ending::from(&judge_turns_everywhere(scanner, &FILE, turns, reply))
+}
+
+/// The ending of a threat of this name.
+pub(crate) fn infected(name: &str) -> Ending {
+    Ending::Infected(name.to_owned())
+}
+
+/// Claims that these paths are refused before anything is sent.
+pub(crate) fn assert_refuses_paths(scanner: &dyn Scanner, paths: &[&[u8]]) {
+    for path in paths {
+        let Step::Done(outcome) = scanner.begin(&Object { path, size: 1 }) else {
+            panic!("asks the daemon about {}", path.escape_ascii())
+        };
+        assert_blamed(Blame::Caller, &outcome);
+    }
 }
 
 /// Plays all recordings of a scheme, whole and split at every byte.
@@ -149,6 +230,11 @@ fn in_pieces(event: &Event, delivery: Delivery) -> Vec<Event> {
 /// Those of many replies made of these words at random that were called clean. At least one is, or the words are ill
 /// chosen.
 pub(crate) fn clean_replies_of_noise(scanner: &dyn Scanner, words: &[&str]) -> Vec<String> {
+    clean_turns_of_noise(scanner, &[], words)
+}
+
+/// The same after these turns of the server.
+pub(crate) fn clean_turns_of_noise(scanner: &dyn Scanner, turns: &[&[u8]], words: &[&str]) -> Vec<String> {
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut below = |limit: usize| {
         random ^= random << 13;
@@ -157,10 +243,11 @@ pub(crate) fn clean_replies_of_noise(scanner: &dyn Scanner, words: &[&str]) -> V
         usize::try_from(random >> 33).unwrap() % limit
     };
     let mut clean = Vec::new();
-    for _ in 0..300_000 {
+    for _ in 0..40_000 {
         let length = below(8);
         let reply: String = (0..length).map(|_| words[below(words.len())]).collect();
-        if play_reply(scanner, &FILE, reply.as_bytes(), Delivery::Whole) == Ok(Verdict::Clean) {
+        let outcome = play_turns(scanner, &FILE, turns, reply.as_bytes(), Delivery::Whole);
+        if outcome == Ok(Verdict::Clean) {
             clean.push(reply);
         }
     }

@@ -4,13 +4,19 @@
 //! a [`LineReader`] and looks whether a line is complete.
 
 use crate::dialogue::Outcome;
-use crate::verdict::{Fault, Verdict};
+use crate::verdict::{Fault, MinorErrorKind, ThreatName, Verdict};
 
 /// The longest line that is accepted from a scanner, in bytes. A path (4096) and a name fit many times.
 pub const MAX_LINE: usize = 64 * 1024;
 
 /// The longest path that is sent to a scanner, in bytes: Linux' PATH_MAX without the NUL.
 pub const MAX_PATH: usize = 4095;
+
+/// The longest head of an HTTP or ICAP message that is accepted, in bytes.
+pub const MAX_HEAD: usize = 64 * 1024;
+
+/// The longest reply that is not made of lines, in bytes.
+pub const MAX_REPLY: usize = 64 * 1024;
 
 /// How much of a reply is quoted in an error, in bytes.
 const MAX_QUOTED: usize = 100;
@@ -102,7 +108,8 @@ pub fn judge_cut_off(reply: &LineReader, judge: impl Fn(&[u8]) -> Outcome) -> Ou
     Err(Fault::Transport(text.into()))
 }
 
-fn is_threat(outcome: &Outcome) -> bool {
+/// Whether an outcome is a threat.
+pub(crate) fn is_threat(outcome: &Outcome) -> bool {
     matches!(outcome, Ok(Verdict::Infected(_)))
 }
 
@@ -123,6 +130,59 @@ pub fn path_for_line(path: &[u8]) -> Result<&[u8], Fault> {
     Ok(path)
 }
 
+/// [`path_for_line`], for protocols whose lines have fields with a tab between them.
+pub fn path_for_fields(path: &[u8]) -> Result<&[u8], Fault> {
+    if path.contains(&b'\t') {
+        return Err(Fault::Caller(
+            "the file's path has a tab, which this scanner's protocol cannot carry".into(),
+        ));
+    }
+    path_for_line(path)
+}
+
+/// Whether a piece of a reply has this phrase, in whatever case.
+pub(crate) fn contains_ignoring_case(text: &[u8], phrase: &[u8]) -> bool {
+    text.windows(phrase.len()).any(|window| window.eq_ignore_ascii_case(phrase))
+}
+
+/// The first line of an answer that says the version of signatures: what `tell` finds in it, made printable.
+pub(crate) fn version_in_lines(
+    received: &[u8],
+    terminator: u8,
+    tell: impl Fn(&[u8]) -> Option<Result<&[u8], Fault>>,
+) -> Option<Result<String, Fault>> {
+    let whole = received.iter().rposition(|&byte| byte == terminator).and_then(|end| received.get(..end));
+    let mut lines = whole.into_iter().flat_map(|lines| lines.split(|&byte| byte == terminator));
+    let told = lines.find_map(|line| tell(line.strip_suffix(b"\r").unwrap_or(line)));
+    let too_long = || {
+        let fault = Fault::Garbled(format!("{} is no version", quoted(received)).into());
+        (received.len() > MAX_REPLY).then_some(Err(fault))
+    };
+    told.map(|line| line.map(version)).or_else(too_long)
+}
+
+/// A version as the scanner says it, fit for a log line.
+pub(crate) fn version(raw: &[u8]) -> String {
+    ThreatName::new(raw).as_str().to_owned()
+}
+
+/// The kind of a minor error, as far as the scanner's words tell.
+pub(crate) fn kind_of(text: &[u8]) -> MinorErrorKind {
+    let says = |words: &[&[u8]]| words.iter().any(|word| contains_ignoring_case(text, word));
+    if says(&[b"encrypt", b"password"]) {
+        MinorErrorKind::Encrypted
+    } else if says(&[b"size", b"limit", b"depth", b"exceed", b"large", b"bomb", b"timeout", b"timed out"]) {
+        MinorErrorKind::OverScannerLimit
+    } else {
+        MinorErrorKind::NotScannable
+    }
+}
+
+/// The file has fewer bytes than its scan was begun with.
+pub(crate) fn shrank(from: u64, to: u64) -> Fault {
+    Fault::Caller(format!("the file shrank from {from} to {to} bytes during the scan").into())
+}
+
 /// A piece of a reply for an error message: printable, in quotes, cut to a readable length.
 pub fn quoted(reply: &[u8]) -> String {
     match reply.get(..MAX_QUOTED) {
@@ -134,7 +194,6 @@ pub fn quoted(reply: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::ThreatName;
 
     fn lines_of(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
         let mut reader = LineReader::new(b"\0\n");
@@ -236,6 +295,14 @@ mod tests {
     fn accepts_any_path_that_is_one_line() {
         for path in [b"/a b/\xe9\xff: OK".as_slice(), b"/"] {
             assert_eq!(path_for_line(path), Ok(path));
+        }
+    }
+
+    #[test]
+    fn refuses_paths_that_fields_cannot_carry() {
+        assert_eq!(path_for_fields(b"/a b"), Ok(b"/a b".as_slice()));
+        for path in [b"/a\tb".as_slice(), b"/a\nb"] {
+            assert!(matches!(path_for_fields(path), Err(Fault::Caller(_))), "{}", quoted(path));
         }
     }
 

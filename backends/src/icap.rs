@@ -1,0 +1,351 @@
+//! ICAP (RFC 3507): the file is shown to an antivirus service as if it were a web server's answer (RESPMOD).
+//!
+//! One connection serves one scan: OPTIONS, to learn how large a preview the service wants, and RESPMOD. What is in
+//! an answer's heads decides; the body that comes with a block page or with the returned object is not read.
+//!
+//! Only `204` after the whole file says that a file is clean. A service that returns the object with `200`, or is
+//! content with a preview of a larger file, has not scanned it: it is too large for the service, or of a kind that it
+//! leaves out.
+
+mod address;
+mod answer;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use self::address::Address;
+use self::answer::{Answer, Seen};
+use crate::address::{AddressError, Endpoint};
+use crate::dialogue::{Ask, Dialogue, Framing, News, Object, Outcome, Scanner, Step, Takes, VersionQuery};
+use crate::head::{Head, HeadReader};
+use crate::verdict::{Fault, Verdict};
+use crate::wire::{quoted, shrank, version};
+
+/// The last chunk.
+const END: &[u8] = b"0\r\n\r\n";
+/// The last chunk of a preview that was the whole file.
+const END_OF_FILE: &[u8] = b"0; ieof\r\n\r\n";
+
+/// What a name may have in a URL as it is.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// An ICAP service under this scheme at `//host:port/service`. A product whose scheme implies the service's name
+/// gives it.
+pub fn new(
+    scheme: &'static str,
+    address: &str,
+    own_service: Option<&str>,
+) -> Result<Box<dyn Scanner>, AddressError> {
+    Ok(Box::new(Icap { scheme, address: Address::parse(address, own_service)? }))
+}
+
+struct Icap {
+    scheme: &'static str,
+    address: Address,
+}
+
+impl Scanner for Icap {
+    fn name(&self) -> &'static str {
+        self.scheme
+    }
+
+    fn endpoint(&self) -> Option<&Endpoint> {
+        Some(&self.address.endpoint)
+    }
+
+    fn takes(&self) -> Takes {
+        Takes::Stream
+    }
+
+    fn begin(&self, object: &Object<'_>) -> Step {
+        let request = Request::new(&self.address, object);
+        let options = self.options();
+        Step::ask(Ask::Write(options.into()), Box::new(AskOptions { request, reply: HeadReader::new() }))
+    }
+
+    fn version_query(&self) -> Option<VersionQuery> {
+        Some(VersionQuery { request: self.options(), answer: version_told })
+    }
+}
+
+impl Icap {
+    /// Asks for the OPTIONS of the service.
+    fn options(&self) -> Vec<u8> {
+        let Address { authority, .. } = &self.address;
+        format!("OPTIONS {} ICAP/1.0\r\nHost: {authority}\r\n\r\n", self.address.uri()).into_bytes()
+    }
+}
+
+/// The ISTag, which changes with the signatures and the settings of a service.
+fn version_told(received: &[u8]) -> Option<Result<String, Fault>> {
+    let mut reply = HeadReader::new();
+    if let Err(fault) = reply.push(received) {
+        return Some(Err(fault));
+    }
+    Some(reply.take(b"ICAP")?.and_then(|head| match head.value("istag") {
+        Some(tag) if head.status == 200 => Ok(version(tag)),
+        Some(_) | None => Err(Fault::Misbehaved("the ICAP server tells no ISTag".into())),
+    }))
+}
+
+/// What an OPTIONS answer tells of a service, as far as a request depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Options {
+    /// How many bytes of a file the service wants to see first; `None` takes all at once.
+    preview: Option<u64>,
+}
+
+impl Options {
+    fn of(head: &Head, service: &str) -> Result<Self, Fault> {
+        let misbehaved = |text: String| Err(Fault::Misbehaved(text.into()));
+        match head.status {
+            200 => {}
+            // Allowed by no RFC, but RESPMOD may work all the same.
+            405 | 501 => return Ok(Self::default()),
+            _ => return Err(answer::failed(head, service)),
+        }
+        if head.lists("connection", "close") {
+            return misbehaved("the ICAP server hangs up after OPTIONS: it must keep the connection".into());
+        }
+        if head.value("methods").is_some() && !head.lists("methods", "RESPMOD") {
+            return misbehaved(format!(
+                "the ICAP service {service} does not scan (no RESPMOD in its Methods)"
+            ));
+        }
+        let has_body = head.value("encapsulated").is_some_and(|value| value.starts_with(b"opt-body"));
+        if has_body {
+            return misbehaved(
+                "the ICAP server's OPTIONS have a body, which nobody knows how to read".into(),
+            );
+        }
+        let preview = head.value("preview").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+        Ok(Self { preview })
+    }
+}
+
+/// The request about one file.
+struct Request {
+    uri: String,
+    authority: String,
+    service: String,
+    /// The head of the web server's answer that the file is made out to be, and that of its request.
+    heads: [String; 2],
+    size: u64,
+}
+
+impl Request {
+    fn new(address: &Address, object: &Object<'_>) -> Self {
+        // The name alone: servers judge by its end, log it, and refuse long URLs.
+        let name = object.path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        let name = percent_encode(name, PLAIN);
+        let size = object.size;
+        let get = format!("GET http://vscan/{name} HTTP/1.1\r\nHost: vscan\r\n\r\n");
+        let ok = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {size}\r\n\r\n"
+        );
+        let (uri, authority, service) = (address.uri(), address.authority.clone(), address.service.clone());
+        Self { uri, authority, service, heads: [get, ok], size }
+    }
+
+    /// RESPMOD up to where the file begins.
+    fn head(&self, options: Options) -> Vec<u8> {
+        let Self { uri, authority, heads: [get, ok], .. } = self;
+        let preview = options.preview.map(|size| format!("Preview: {size}\r\n")).unwrap_or_default();
+        let (get_length, both) = (get.len(), get.len() + ok.len());
+        let encapsulated = format!("req-hdr=0, res-hdr={get_length}, res-body={both}");
+        format!(
+            "RESPMOD {uri} ICAP/1.0\r\nHost: {authority}\r\nAllow: 204\r\n{preview}Encapsulated: {encapsulated}\r\n\r\n\
+             {get}{ok}"
+        )
+        .into_bytes()
+    }
+}
+
+/// OPTIONS is asked.
+struct AskOptions {
+    request: Request,
+    reply: HeadReader,
+}
+
+impl Dialogue for AskOptions {
+    fn told(mut self: Box<Self>, news: News<'_>) -> Step {
+        match news {
+            News::Sent | News::SendFailed => Step::ask(Ask::Read, self),
+            News::Received(bytes) => match self.options(bytes) {
+                Ok(None) => Step::ask(Ask::Read, self),
+                Ok(Some(options)) => ask_about_file(self.request, options),
+                Err(fault) => Step::Done(Err(fault)),
+            },
+            News::EndOfStream => Step::Done(Err(hung_up(&self.reply))),
+            News::FileEnded(_) => Step::out_of_turn(news),
+        }
+    }
+}
+
+impl AskOptions {
+    fn options(&mut self, bytes: &[u8]) -> Result<Option<Options>, Fault> {
+        self.reply.push(bytes)?;
+        let Some(head) = self.reply.take(b"ICAP").transpose()? else { return Ok(None) };
+        let options = Options::of(&head, &self.request.service)?;
+        if self.reply.is_in_midst() {
+            let text = format!("it said more than was asked: {}", quoted(self.reply.rest()));
+            return Err(Fault::Misbehaved(text.into()));
+        }
+        Ok(Some(options))
+    }
+}
+
+/// RESPMOD, with what is known of the service.
+fn ask_about_file(request: Request, options: Options) -> Step {
+    let head = request.head(options);
+    let seen = Seen { bytes: 0, of: request.size };
+    let scan = Scan { stage: Stage::Head, request, preview: options.preview, seen, reply: Reply::new() };
+    Step::ask(Ask::Write(head.into()), Box::new(scan))
+}
+
+/// RESPMOD is under way.
+struct Scan {
+    stage: Stage,
+    request: Request,
+    preview: Option<u64>,
+    seen: Seen,
+    reply: Reply,
+}
+
+/// What was asked of the driver last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Head,
+    /// Content up to this byte.
+    Content(u64),
+    /// The last chunk, behind content up to this byte.
+    End(u64),
+    /// The answer, to a preview or to all.
+    Answer,
+}
+
+impl Dialogue for Scan {
+    fn told(mut self: Box<Self>, news: News<'_>) -> Step {
+        match (self.stage, news) {
+            (Stage::Head, News::Sent) => {
+                let size = self.request.size;
+                let first = self.preview.unwrap_or(size).min(size);
+                self.send_content(first)
+            }
+            (Stage::Content(end), News::Sent) => self.end_content(end),
+            (Stage::End(end), News::Sent) => {
+                self.seen.bytes = end;
+                self.go(Stage::Answer, Ask::Read)
+            }
+            // The server may have said why it stopped listening.
+            (Stage::Head | Stage::Content(_) | Stage::End(_), News::SendFailed) => {
+                self.go(Stage::Answer, Ask::Read)
+            }
+            (Stage::Content(_), News::FileEnded(sent)) => {
+                let length = self.seen.bytes.saturating_add(sent);
+                Step::Done(Err(shrank(self.request.size, length)))
+            }
+            (Stage::Content(_), News::Received(bytes)) => self.received(bytes, Ask::Resume),
+            (Stage::Answer, News::Received(bytes)) => self.received(bytes, Ask::Read),
+            (Stage::Answer, News::EndOfStream) => Step::Done(Err(hung_up(&self.reply.heads))),
+            (_, news) => Step::out_of_turn(news),
+        }
+    }
+}
+
+impl Scan {
+    fn go(mut self: Box<Self>, stage: Stage, ask: Ask) -> Step {
+        self.stage = stage;
+        Step::ask(ask, self)
+    }
+
+    /// Sends the file from where it was left to this byte.
+    fn send_content(self: Box<Self>, end: u64) -> Step {
+        let (offset, length) = (self.seen.bytes, end.saturating_sub(self.seen.bytes));
+        if length == 0 {
+            return self.end_content(end);
+        }
+        let ask = Ask::Stream { offset, length: Some(length), framing: Framing::HttpChunks };
+        self.go(Stage::Content(end), ask)
+    }
+
+    /// All up to this byte is sent; says so.
+    fn end_content(self: Box<Self>, end: u64) -> Step {
+        // Only a file that fits into the preview needs to be told from the preview of a longer one.
+        let fits = self.preview.is_some_and(|preview| self.request.size <= preview);
+        self.go(Stage::End(end), Ask::Write(Cow::Borrowed(if fits { END_OF_FILE } else { END })))
+    }
+
+    fn received(mut self: Box<Self>, bytes: &[u8], unfinished: Ask) -> Step {
+        match self.reply.push(bytes) {
+            Err(fault) => Step::Done(Err(fault)),
+            Ok(None) => Step::ask(unfinished, self),
+            Ok(Some(answer)) if answer.icap.status == 100 => self.go_on(),
+            Ok(Some(answer)) => Step::Done(self.judge(&answer)),
+        }
+    }
+
+    /// The server has seen the preview and wants the rest.
+    fn go_on(mut self: Box<Self>) -> Step {
+        let size = self.request.size;
+        let waits = self.stage == Stage::Answer && self.preview == Some(self.seen.bytes);
+        if !waits || self.seen.bytes == size || self.reply.heads.is_in_midst() {
+            let text = "100 Continue out of turn: there is no more of the file, or no preview was sent";
+            return Step::Done(Err(Fault::Misbehaved(text.into())));
+        }
+        self.preview = None;
+        self.send_content(size)
+    }
+
+    fn judge(&self, answer: &Answer) -> Outcome {
+        let outcome = answer::judge(answer, self.seen, &self.request.service)?;
+        let rest = self.reply.heads.rest();
+        // 204 has no body.
+        if answer.icap.status == 204 && outcome == Verdict::Clean && !rest.trim_ascii().is_empty() {
+            let text = format!("a second answer to one request: {}", quoted(rest));
+            return Err(Fault::Misbehaved(text.into()));
+        }
+        Ok(outcome)
+    }
+}
+
+/// The heads of an answer, as they come.
+struct Reply {
+    heads: HeadReader,
+    icap: Option<Head>,
+}
+
+impl Reply {
+    fn new() -> Self {
+        Self { heads: HeadReader::new(), icap: None }
+    }
+
+    /// Takes bytes as they came; the answer when enough of it is there.
+    fn push(&mut self, bytes: &[u8]) -> Result<Option<Answer>, Fault> {
+        self.heads.push(bytes)?;
+        let icap = match self.icap.take() {
+            Some(icap) => icap,
+            None => match self.heads.take(b"ICAP").transpose()? {
+                Some(icap) => icap,
+                None => return Ok(None),
+            },
+        };
+        if !answer::needs_http_head(&icap) {
+            return Ok(Some(Answer { icap, http: None }));
+        }
+        let http = self.heads.take(b"HTTP").transpose()?;
+        if http.is_none() {
+            self.icap = Some(icap);
+            return Ok(None);
+        }
+        Ok(Some(Answer { icap, http }))
+    }
+}
+
+fn hung_up(reply: &HeadReader) -> Fault {
+    let when = if reply.is_in_midst() { "in the middle of its answer" } else { "without an answer" };
+    Fault::Transport(format!("the ICAP server closed the connection {when}").into())
+}
