@@ -113,7 +113,7 @@ fn a_bad_value_leaves_the_option_at_the_value_that_protects() {
     let smbd = serve(&[]);
     for (line, words) in [
         ("scan on open = perhaps", ["must be yes or no", "in force: scan on open = yes"]),
-        ("scan on close = 2", ["must be yes or no", "in force: scan on close = yes"]),
+        ("scan on close = 2", ["must be yes, no or wait", "in force: scan on close = yes"]),
         ("deny access on error = nope", ["must be yes or no", "in force: deny access on error = yes"]),
         ("enforce = nein", ["must be yes or no", "in force: enforce = yes"]),
         ("max file size = 10X", ["is not a size", "in force: max file size = 0"]),

@@ -69,7 +69,7 @@ fn names_are_scanned_and_logged_as_they_are() {
 
 #[test]
 fn a_name_of_255_bytes_is_scanned_and_can_be_renamed_away() {
-    let smbd = protected(&Clamd::shared().socket(), "infected file action = rename");
+    let smbd = protected(&Clamd::shared().socket(), "infected file action = rename\nscan on close = wait");
     let name = "n".repeat(255);
     let client = Client::connect(&smbd, "s");
     assert_eq!(client.write(&name, &clean(1, 100)), Ok(()));

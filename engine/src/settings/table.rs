@@ -42,18 +42,15 @@ fn words<T>(choices: &[(&'static str, T)]) -> Vec<&'static str> {
     choices.iter().map(|(word, _)| *word).collect()
 }
 
-/// The words of yes and no, too: it was one of those for samba-vscan.
-const SCAN_ON_CLOSE: &[(&str, ScanOnClose)] = &[
-    ("yes", ScanOnClose::Yes),
-    ("no", ScanOnClose::No),
-    ("wait", ScanOnClose::Wait),
-    ("true", ScanOnClose::Yes),
-    ("on", ScanOnClose::Yes),
-    ("1", ScanOnClose::Yes),
-    ("false", ScanOnClose::No),
-    ("off", ScanOnClose::No),
-    ("0", ScanOnClose::No),
-];
+/// A yes or no for samba-vscan, in all the words for these.
+fn scan_on_close(text: &str) -> Result<ScanOnClose, String> {
+    match yes_no(text) {
+        Ok(true) => Ok(ScanOnClose::Yes),
+        Ok(false) => Ok(ScanOnClose::No),
+        Err(_) if text.eq_ignore_ascii_case("wait") => Ok(ScanOnClose::Wait),
+        Err(_) => Err("must be yes, no or wait".to_owned()),
+    }
+}
 
 const OVER_LIMIT: &[(&str, OverLimit)] = &[("allow", OverLimit::Allow), ("deny", OverLimit::Deny)];
 
@@ -133,7 +130,7 @@ pub static OPTIONS: &[Opt] = &[
         on_mistake: "yes",
         help: "Scan a file after it was changed and closed. yes: the client goes on meanwhile, and an open of the file \
                waits for the result. wait: the client's close waits, and fails if something was found.",
-        apply: |draft, text| set(&mut draft.settings.scan_on_close, choice(text, SCAN_ON_CLOSE)),
+        apply: |draft, text| set(&mut draft.settings.scan_on_close, scan_on_close(text)),
     },
     Opt {
         name: "max scans in flight",

@@ -305,7 +305,7 @@ fn a_clamd_that_was_restarted_is_used_without_reconnecting() {
 #[test]
 fn a_file_that_was_written_while_clamd_was_away_is_kept_and_scanned_at_the_next_open() {
     let mut clamd = Clamd::new().start();
-    let smbd = protected(&clamd.socket(), "infected file action = nothing");
+    let smbd = protected(&clamd.socket(), "infected file action = nothing\nscan on close = wait");
     let client = Client::connect(&smbd, "s");
     clamd.stop();
     assert_eq!(client.write("up.com", &eicar()), Ok(()));
