@@ -1,5 +1,8 @@
 //! ICAP (RFC 3507): the file is shown to an antivirus service as if it were a web server's answer (RESPMOD).
 //!
+//! A preview is never the whole file, however small that is: c-icap says `204` to the preview of a file that it does
+//! not scan, and that gives it away only if there was more to see.
+//!
 //! One connection serves one scan: OPTIONS, to learn how large a preview the service wants, and RESPMOD. What is in
 //! an answer's heads decides; the body that comes with a block page or with the returned object is not read.
 //!
@@ -26,8 +29,6 @@ use crate::wire::{quoted, shrank, version};
 
 /// The last chunk.
 const END: &[u8] = b"0\r\n\r\n";
-/// The last chunk of a preview that was the whole file.
-const END_OF_FILE: &[u8] = b"0; ieof\r\n\r\n";
 
 /// What a name may have in a URL as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -94,7 +95,7 @@ fn version_told(received: &[u8]) -> Option<Result<String, Fault>> {
 /// What an OPTIONS answer tells of a service, as far as a request depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Options {
-    /// How many bytes of a file the service wants to see first; `None` takes all at once.
+    /// How many bytes of a file the service wants to see first, at most; `None` takes all at once.
     preview: Option<u64>,
 }
 
@@ -150,10 +151,15 @@ impl Request {
         Self { uri, authority, service, heads: [get, ok], size }
     }
 
+    /// How much of this file the service is to see first.
+    fn preview(&self, options: Options) -> Option<u64> {
+        Some(options.preview?.min(self.size.checked_sub(1)?))
+    }
+
     /// RESPMOD up to where the file begins.
     fn head(&self, options: Options) -> Vec<u8> {
         let Self { uri, authority, heads: [get, ok], .. } = self;
-        let preview = options.preview.map(|size| format!("Preview: {size}\r\n")).unwrap_or_default();
+        let preview = self.preview(options).map(|size| format!("Preview: {size}\r\n")).unwrap_or_default();
         let (get_length, both) = (get.len(), get.len() + ok.len());
         let encapsulated = format!("req-hdr=0, res-hdr={get_length}, res-body={both}");
         format!(
@@ -202,7 +208,8 @@ impl AskOptions {
 fn ask_about_file(request: Request, options: Options) -> Step {
     let head = request.head(options);
     let seen = Seen { bytes: 0, of: request.size };
-    let scan = Scan { stage: Stage::Head, request, preview: options.preview, seen, reply: Reply::new() };
+    let preview = request.preview(options);
+    let scan = Scan { stage: Stage::Head, request, preview, seen, reply: Reply::new() };
     Step::ask(Ask::Write(head.into()), Box::new(scan))
 }
 
@@ -232,7 +239,7 @@ impl Dialogue for Scan {
         match (self.stage, news) {
             (Stage::Head, News::Sent) => {
                 let size = self.request.size;
-                let first = self.preview.unwrap_or(size).min(size);
+                let first = self.preview.unwrap_or(size);
                 self.send_content(first)
             }
             (Stage::Content(end), News::Sent) => self.end_content(end),
@@ -274,9 +281,7 @@ impl Scan {
 
     /// All up to this byte is sent; says so.
     fn end_content(self: Box<Self>, end: u64) -> Step {
-        // Only a file that fits into the preview needs to be told from the preview of a longer one.
-        let fits = self.preview.is_some_and(|preview| self.request.size <= preview);
-        self.go(Stage::End(end), Ask::Write(Cow::Borrowed(if fits { END_OF_FILE } else { END })))
+        self.go(Stage::End(end), Ask::Write(Cow::Borrowed(END)))
     }
 
     fn received(mut self: Box<Self>, bytes: &[u8], unfinished: Ask) -> Step {
@@ -292,7 +297,7 @@ impl Scan {
     fn go_on(mut self: Box<Self>) -> Step {
         let size = self.request.size;
         let waits = self.stage == Stage::Answer && self.preview == Some(self.seen.bytes);
-        if !waits || self.seen.bytes == size || self.reply.heads.is_in_midst() {
+        if !waits || self.reply.heads.is_in_midst() {
             let text = "100 Continue out of turn: there is no more of the file, or no preview was sent";
             return Step::Done(Err(Fault::Misbehaved(text.into())));
         }

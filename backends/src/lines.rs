@@ -184,14 +184,21 @@ impl<P: Protocol> Conversation<P> {
         if outcome != Ok(Verdict::Clean) {
             return outcome;
         }
-        if matches!(self.sent, Sent::Part) {
-            return Err(Fault::Misbehaved("it answered before it was sent the whole request".into()));
-        }
         match further.iter().find(|line| !line.trim_ascii().is_empty()) {
             Some(line) => {
                 Err(Fault::Misbehaved(format!("a second answer to one request: {}", quoted(line)).into()))
             }
-            None => outcome,
+            None => self.believe(outcome),
+        }
+    }
+
+    /// `Clean` is worth something only after all of the request.
+    fn believe(&self, outcome: Outcome) -> Outcome {
+        match (self.sent, outcome) {
+            (Sent::Part, Ok(Verdict::Clean)) => {
+                Err(Fault::Misbehaved("it answered before it was sent the whole request".into()))
+            }
+            (Sent::Part | Sent::All, outcome) => outcome,
         }
     }
 
@@ -199,9 +206,14 @@ impl<P: Protocol> Conversation<P> {
         let rest = self.lines.rest();
         match self.protocol.threat(rest) {
             Some(name) => Ok(Verdict::Infected(name)),
-            None if rest.is_empty() => self.protocol.ended().unwrap_or_else(|| {
-                Err(Fault::Transport("the scanner closed the connection without a complete answer".into()))
-            }),
+            None if rest.is_empty() => self.protocol.ended().map_or_else(
+                || {
+                    Err(Fault::Transport(
+                        "the scanner closed the connection without a complete answer".into(),
+                    ))
+                },
+                |outcome| self.believe(outcome),
+            ),
             None => Err(Fault::Transport(
                 format!("the scanner closed the connection in the middle of its answer {}", quoted(rest))
                     .into(),
@@ -220,5 +232,76 @@ pub(crate) fn split_once(text: &[u8], at: u8) -> (&[u8], &[u8]) {
     match text.iter().position(|&byte| byte == at).and_then(|position| text.split_at_checked(position)) {
         Some((before, from)) => (before, from.get(1..).unwrap_or_default()),
         None => (text, &[]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Delivery, FILE, assert_blamed, play_turns};
+    use crate::transcript::Blame;
+    use crate::{fprot, fprotd, oav};
+
+    fn outcome(step: Step) -> Outcome {
+        let Step::Done(outcome) = step else { panic!("is done") };
+        outcome
+    }
+
+    /// As far as the content is asked for.
+    fn streaming() -> Box<dyn Dialogue> {
+        let scanner = fprot::new("tcp:127.0.0.1:10200".parse().unwrap());
+        let Step::Ask(Ask::Write(_), words) = scanner.begin(&FILE) else { panic!("asks to write") };
+        let Step::Ask(Ask::Stream { .. }, content) = words.told(News::Sent) else { panic!("asks to stream") };
+        content
+    }
+
+    #[test]
+    fn refuses_clean_before_the_whole_file_was_sent() {
+        let early = outcome(streaming().told(News::Received(b"0 <clean> file\n")));
+        assert_blamed(Blame::Misbehaved, &early);
+        let Step::Ask(Ask::Read, reply) = streaming().told(News::SendFailed) else { panic!("asks to read") };
+        assert_blamed(Blame::Misbehaved, &outcome(reply.told(News::Received(b"0 <clean> file\n"))));
+    }
+
+    #[test]
+    fn hears_a_threat_and_a_reason_while_it_sends() {
+        let Step::Ask(Ask::Resume, content) = streaming().told(News::Received(b"1 <infected: ")) else {
+            panic!("goes on sending")
+        };
+        let threat = outcome(content.told(News::Received(b"Test> file\n")));
+        assert_eq!(threat, Ok(Verdict::Infected(ThreatName::new(b"Test"))));
+        let reason = outcome(streaming().told(News::Received(b"8 <too large> file\n")));
+        assert!(matches!(reason, Ok(Verdict::MinorError(_))), "{reason:?}");
+    }
+
+    #[test]
+    fn a_hang_up_a_short_file_and_a_bug_are_told_apart() {
+        let Step::Ask(Ask::Read, reply) = streaming().told(News::SendFailed) else { panic!("asks to read") };
+        assert_blamed(Blame::Transport, &outcome(reply.told(News::EndOfStream)));
+        assert_blamed(Blame::Caller, &outcome(streaming().told(News::FileEnded(2))));
+        assert_blamed(Blame::Caller, &outcome(streaming().told(News::EndOfStream)));
+    }
+
+    #[test]
+    fn an_end_is_an_answer_only_after_all_was_asked_and_said() {
+        let scanner = fprotd::new("tcp:127.0.0.1:10200".parse().unwrap());
+        let Step::Ask(_, asking) = scanner.begin(&FILE) else { panic!("asks to write") };
+        let Step::Ask(Ask::Read, reply) = asking.told(News::SendFailed) else { panic!("asks to read") };
+        let Step::Ask(Ask::Read, reply) = reply.told(News::Received(b"<summary>clean</summary>\n")) else {
+            panic!("asks to read")
+        };
+        assert_blamed(Blame::Misbehaved, &outcome(reply.told(News::EndOfStream)));
+    }
+
+    #[test]
+    fn no_threat_is_lost_behind_another_answer() {
+        let scanner = oav::new("tcp:127.0.0.1:8127".parse().unwrap());
+        let play = |reply: &[u8]| play_turns(&*scanner, &FILE, &[], reply, Delivery::Whole);
+        for reply in ["OK\nFOUND: X\n", "OK\nFOUND: X", "ERROR\nFOUND: X\n", "OK\njunk\nFOUND: X\n"] {
+            assert_eq!(play(reply.as_bytes()), Ok(Verdict::Infected(ThreatName::new(b"X"))), "{reply:?}");
+        }
+        for reply in ["OK\nOK\n", "OK\njunk", "OK\n x\n"] {
+            assert_blamed(Blame::Misbehaved, &play(reply.as_bytes()));
+        }
     }
 }

@@ -117,3 +117,52 @@ impl Exchange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kse;
+    use crate::testing::{FILE, assert_blamed, is_minor};
+    use crate::transcript::Blame;
+    use crate::verdict::MinorErrorKind;
+
+    fn outcome(step: Step) -> Outcome {
+        let Step::Done(outcome) = step else { panic!("is done") };
+        outcome
+    }
+
+    /// As far as the content is asked for.
+    fn streaming() -> Box<dyn Dialogue> {
+        let scanner = kse::new("tcp:127.0.0.1:9999").unwrap();
+        let Step::Ask(Ask::Write(_), words) = scanner.begin(&FILE) else { panic!("asks to write") };
+        let Step::Ask(Ask::Stream { .. }, content) = words.told(News::Sent) else { panic!("asks to stream") };
+        content
+    }
+
+    const CLEAN: &[u8] = b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nCLEAN";
+
+    #[test]
+    fn refuses_clean_before_the_whole_file_was_sent() {
+        assert_blamed(Blame::Misbehaved, &outcome(streaming().told(News::Received(CLEAN))));
+        let Step::Ask(Ask::Read, reply) = streaming().told(News::SendFailed) else { panic!("asks to read") };
+        assert_blamed(Blame::Misbehaved, &outcome(reply.told(News::Received(CLEAN))));
+    }
+
+    #[test]
+    fn hears_a_reason_while_it_sends() {
+        let Step::Ask(Ask::Resume, content) = streaming().told(News::Received(b"HTTP/1.0 200 OK\r\n")) else {
+            panic!("goes on sending")
+        };
+        let rest = b"Content-Length: 22\r\n\r\nNON_SCANNED (TOO LARGE";
+        let reason = outcome(content.told(News::Received(rest)));
+        assert!(is_minor(MinorErrorKind::OverScannerLimit, &reason), "{reason:?}");
+    }
+
+    #[test]
+    fn a_hang_up_a_short_file_and_a_bug_are_told_apart() {
+        let Step::Ask(Ask::Read, reply) = streaming().told(News::SendFailed) else { panic!("asks to read") };
+        assert_blamed(Blame::Transport, &outcome(reply.told(News::EndOfStream)));
+        assert_blamed(Blame::Caller, &outcome(streaming().told(News::FileEnded(2))));
+        assert_blamed(Blame::Caller, &outcome(streaming().told(News::EndOfStream)));
+    }
+}

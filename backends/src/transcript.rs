@@ -19,7 +19,7 @@
 //! | `file:` | absolute path and size in bytes of the file |
 //! | `C:` | the client sends these bytes |
 //! | `C+FD:` | the same, in one message with a descriptor of the file |
-//! | `C-FILE:` | the client sends the file's content, framed `raw`, `length-prefixed` or `http-chunks` |
+//! | `C-FILE:` | the client sends the file's content, or the next part of it, framed `raw`, `length-prefixed` or `http-chunks` |
 //! | `C-FILE-CUT:` | the same, but the server stops listening on the way |
 //! | `S:` | the server sends these bytes |
 //! | `S-EOF` | the server closes |

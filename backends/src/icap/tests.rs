@@ -76,8 +76,15 @@ fn an_empty_file_that_is_returned_is_clean() {
 #[test]
 fn a_file_of_which_not_all_was_looked_at_is_not_clean() {
     assert_eq!(ending(&*scanner(), &[SMALL_PREVIEW], UNMODIFIED), NOT_SCANNABLE);
-    let whole = Object { size: 4, ..FILE };
-    assert_eq!(judge_turns_everywhere(&*scanner(), &whole, &[SMALL_PREVIEW], UNMODIFIED), Ok(Verdict::Clean));
+    for size in 1..=4 {
+        let small = Object { size, ..FILE };
+        let judge =
+            |turns: &[&[u8]]| Ending::from(&judge_turns_everywhere(&*scanner(), &small, turns, UNMODIFIED));
+        assert_eq!(judge(&[SMALL_PREVIEW]), NOT_SCANNABLE, "{size}");
+        assert_eq!(judge(&[SMALL_PREVIEW, CONTINUE]), Ending::Clean, "{size}");
+    }
+    let empty = Object { size: 0, ..FILE };
+    assert_eq!(judge_turns_everywhere(&*scanner(), &empty, &[SMALL_PREVIEW], UNMODIFIED), Ok(Verdict::Clean));
 }
 
 #[test]
