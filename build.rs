@@ -45,6 +45,7 @@ fn bindings(header: &Path) -> String {
         )
         .allowlist_var("[A-Z0-9_]+")
         .blocklist_type("__.*")
+        .wrap_unsafe_ops(true)
         .derive_debug(false)
         .derive_copy(false)
         .layout_tests(true)

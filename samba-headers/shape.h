@@ -20,7 +20,9 @@ struct smb_request {
 struct smb_filename {
 	char *base_name;
 	char *stream_name;
-	uint8_t rest[SIZE_SMB_FILENAME - 2 * POINTER_SIZE];
+	uint8_t before_twrp[SMB_FILENAME_TWRP - 2 * POINTER_SIZE];
+	uint64_t twrp;
+	uint8_t rest[SIZE_SMB_FILENAME - SMB_FILENAME_TWRP - 8];
 };
 
 struct files_struct {
@@ -65,6 +67,7 @@ AT(smb_request, smb2req, SMB_REQUEST_SMB2REQ);
 SIZE(smb_filename, SIZE_SMB_FILENAME);
 AT(smb_filename, base_name, SMB_FILENAME_BASE_NAME);
 AT(smb_filename, stream_name, SMB_FILENAME_STREAM_NAME);
+AT(smb_filename, twrp, SMB_FILENAME_TWRP);
 SIZE(files_struct, SIZE_FILES_STRUCT);
 AT(files_struct, fsp_name, FILES_STRUCT_FSP_NAME);
 SIZE(connection_struct, SIZE_CONNECTION_STRUCT);

@@ -59,14 +59,13 @@ impl Cache {
     /// What is known of the file in exactly this state.
     pub fn lookup(&mut self, identity: &Identity, now: Instant) -> Option<&Known> {
         let entries = self.entries.as_mut()?;
-        let entry = entries.get(&identity.key)?;
+        let entry = entries.peek(&identity.key)?;
         let too_old = self.lifetime.is_some_and(|l| now.saturating_duration_since(entry.stored) >= l);
         if too_old || entry.identity != *identity {
             entries.pop(&identity.key);
             return None;
         }
-        // Looked up again because the borrow of the first look would forbid the removal above.
-        entries.peek(&identity.key).map(|entry| &entry.known)
+        entries.get(&identity.key).map(|entry| &entry.known)
     }
 
     /// Remembers a result of a scan that began at `began`, unless a later change could hide from the ctime.

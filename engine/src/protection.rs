@@ -237,7 +237,7 @@ impl Protection {
 
     /// Advances a scan that was begun, with the rights that it needs.
     pub fn advance(&self, scan: &mut Scan) -> Progress {
-        blocking::advance(&mut scan.exchange, &*self.privilege)
+        scan.exchange.advance(Instant::now(), &*self.privilege)
     }
 
     /// Starts a scan that the caller drives, and that is over by the deadline.

@@ -45,14 +45,15 @@ const DISCARDS_CONTENT: [u32; 3] = [0, 4, 5];
 pub fn before(share: &Rc<Share>, request: &OpenRequest<'_>) -> Before {
     let opens_no_file =
         request.create_options & DIRECTORY_FILE != 0 || request.create_disposition == CREATES_ONLY;
-    // A stream is a file of its own below, or none; openat sees which.
-    if !share.scans_opens() || opens_no_file || request.is_stream {
+    // The name is not that of the file in question; openat sees which one it is.
+    let is_other_file = request.is_stream || request.is_previous_version;
+    if !share.scans_opens() || opens_no_file || is_other_file {
         return Before::GoOn;
     }
     let answer = request.parkable.as_ref().and_then(scans::arrived);
     let path = share.path_of(request.name);
     // As the client's user, like smbd. What cannot be looked up is smbd's to refuse; a name that only a module below
-    // can resolve (a snapshot, a mapped character) reaches openat as a descriptor.
+    // can resolve (a mapped character) reaches openat as a descriptor.
     let Ok(stat) = statat(CWD, path.as_slice(), AtFlags::empty()) else {
         return gone(answer);
     };

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use vscan_engine::filetype::mime_type;
 use vscan_engine::identity::Identity;
+use vscan_engine::log::Level;
 use vscan_engine::protection::{Considered, Judgement, Occasion};
 
 use crate::host::views::HostFd;
@@ -23,14 +24,14 @@ pub enum Descriptor {
 
 /// Decides about a descriptor that the next module has opened.
 pub fn after(share: &Rc<Share>, descriptor: HostFd<'_>) -> Descriptor {
-    let Ok(stat) = fstat(descriptor.as_fd()) else { return Descriptor::Granted(None) };
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+    // The descriptor itself says what it is good for: the flags of the call do not, because smbd's lowest module opens
+    // with O_PATH what it only wants to point at. Most descriptors are of that kind.
+    let Ok(flags) = fcntl_getfl(descriptor.as_fd()) else { return unseen(share) };
+    if flags.contains(OFlags::PATH) {
         return Descriptor::Granted(None);
     }
-    // The descriptor itself says what it is good for: the flags of the call do not, because smbd's lowest module opens
-    // with O_PATH what it only wants to point at.
-    let Ok(flags) = fcntl_getfl(descriptor.as_fd()) else { return Descriptor::Refused };
-    if flags.contains(OFlags::PATH) {
+    let Ok(stat) = fstat(descriptor.as_fd()) else { return unseen(share) };
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Descriptor::Granted(None);
     }
     let identity = Identity::of(&stat);
@@ -46,6 +47,14 @@ pub fn after(share: &Rc<Share>, descriptor: HostFd<'_>) -> Descriptor {
     }
     let watched = access != OFlags::RDONLY && share.scans_closes();
     Descriptor::Granted(watched.then(|| Writer::new(descriptor.as_fd(), identity)))
+}
+
+/// A number that is no descriptor: a module below keeps its files to itself, as those for Ceph and Gluster do.
+fn unseen(share: &Share) -> Descriptor {
+    let why = "access denied: a VFS module below vscan opens files that vscan cannot see. Mount the filesystem instead, or \
+               leave this share without vscan";
+    share.log().line(Level::Error, &format!("share {}: {why}", share.context().share));
+    Descriptor::Refused
 }
 
 /// What becomes of it when [`after`] has panicked.

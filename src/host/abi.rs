@@ -40,6 +40,7 @@ pub struct SmbRequest {
 pub struct SmbFilename {
     pub base_name: usize,
     pub stream_name: usize,
+    pub twrp: usize,
 }
 
 /// Of `connection_struct`.
@@ -89,6 +90,7 @@ macro_rules! every_interface {
                 smb_filename: SmbFilename {
                     base_name: offset_of!(v::smb_filename, base_name),
                     stream_name: offset_of!(v::smb_filename, stream_name),
+                    twrp: offset_of!(v::smb_filename, twrp),
                 },
                 connection_struct: Connection {
                     size: size_of::<v::connection_struct>(),
@@ -115,7 +117,7 @@ macro_rules! every_interface {
     };
 }
 
-#[allow(dead_code, non_camel_case_types, missing_docs, unreachable_pub, clippy::all)]
+#[allow(dead_code, non_camel_case_types, missing_docs, clippy::all, clippy::undocumented_unsafe_blocks)]
 mod generated {
     use super::*;
     include!(concat!(env!("OUT_DIR"), "/interfaces.rs"));

@@ -14,6 +14,8 @@ pub struct OpenRequest<'a> {
     pub name: &'a [u8],
     /// Whether it names an alternate data stream.
     pub is_stream: bool,
+    /// Whether it names a previous version, which a module below finds in a snapshot.
+    pub is_previous_version: bool,
     /// The access the client asks for, not yet mapped.
     pub access_mask: u32,
     /// FILE_OPEN, FILE_OVERWRITE and the like.
@@ -31,16 +33,19 @@ impl<'a> OpenRequest<'a> {
     /// `call` holds the arguments that smbd passed to the hook that is running, which outlive `'a`.
     pub(super) unsafe fn new(call: &'a samba::CreateFile, layout: &Layout) -> Self {
         // SAFETY: smbd passes a valid smb_filename; the layout, chosen for this smbd and checked in connect, says where
-        // its two strings are.
-        let (name, stream) = unsafe {
+        // its two strings and its time are.
+        let (name, stream, version) = unsafe {
+            let smb_fname = call.smb_fname.cast::<u8>();
             (
-                string_at(call.smb_fname.cast(), layout.smb_filename.base_name),
-                string_at(call.smb_fname.cast(), layout.smb_filename.stream_name),
+                string_at(smb_fname, layout.smb_filename.base_name),
+                string_at(smb_fname, layout.smb_filename.stream_name),
+                smb_fname.add(layout.smb_filename.twrp).cast::<u64>().read(),
             )
         };
         Self {
             name: name.map_or(b"", CStr::to_bytes),
             is_stream: stream.is_some_and(|s| names_stream(s.to_bytes())),
+            is_previous_version: version != 0,
             access_mask: call.access_mask,
             create_disposition: call.create_disposition,
             create_options: call.create_options,

@@ -11,17 +11,11 @@ use crate::privilege::Privilege;
 /// Drives an exchange to its end. Its deadlines bound the wait.
 pub fn run(exchange: &mut Exchange, privilege: &dyn Privilege) -> Outcome {
     loop {
-        match advance(exchange, privilege) {
+        match exchange.advance(Instant::now(), privilege) {
             Progress::Done(outcome) => return outcome,
             Progress::Waiting(wait, until) => pause(exchange, wait, until),
         }
     }
-}
-
-/// Advances an exchange; root's rights are needed to reach the scanner's socket, and for nothing else.
-pub(crate) fn advance(exchange: &mut Exchange, privilege: &dyn Privilege) -> Progress {
-    let now = Instant::now();
-    if exchange.is_connecting() { privilege.raised(|| exchange.advance(now)) } else { exchange.advance(now) }
 }
 
 /// Waits until the socket is ready or the time has come; a signal ends the wait early, which does no harm.

@@ -10,6 +10,8 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use vscan_backends::address::Endpoint;
 use vscan_backends::verdict::Fault;
 
+use crate::privilege::Privilege;
+
 /// A connection that is being made.
 pub(super) struct Connection {
     socket: Rc<OwnedFd>,
@@ -65,14 +67,23 @@ impl Connection {
         self.socket.clone()
     }
 
-    /// Starts to connect, or looks whether it has succeeded. Needs the rights to the scanner's socket.
-    pub(super) fn advance(&mut self, endpoint: &Endpoint) -> Result<Connected, Fault> {
+    /// Starts to connect, or looks whether it has succeeded; as root if only root may reach the scanner's socket.
+    pub(super) fn advance(
+        &mut self,
+        endpoint: &Endpoint,
+        privilege: &dyn Privilege,
+    ) -> Result<Connected, Fault> {
         if self.established {
             return Ok(Connected::Yes);
         }
-        let result = match &self.target {
+        let attempt = || match &self.target {
             Target::Unix(address) => connect(&self.socket, address),
             Target::Inet(address) => connect(&self.socket, address),
+        };
+        // Most scanners let everybody in, and becoming root takes smbd two dozen system calls.
+        let result = match attempt() {
+            Err(Errno::ACCESS | Errno::PERM) => privilege.raised(attempt),
+            other => other,
         };
         match result {
             // ISCONN: an earlier attempt has succeeded meanwhile.

@@ -15,6 +15,7 @@ use vscan_backends::verdict::Fault;
 use super::Timeouts;
 use super::connect::{Connected, Connection};
 use super::content::{Content, Piece};
+use crate::privilege::Privilege;
 
 /// How long a full listener is left alone before the next attempt.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
@@ -22,6 +23,9 @@ const BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// Pieces of a stream that one call of [`Exchange::advance`] sends at most, so that a large file on a fast socket
 /// does not keep an event loop.
 const PIECES_AT_ONCE: usize = 4;
+
+/// How much of a reply is read at once; most are shorter.
+const REPLY: usize = 1024;
 
 /// What an exchange waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,29 +154,25 @@ impl Exchange {
         }
     }
 
-    /// Whether the next [`Exchange::advance`] connects, and so needs the rights to the scanner's socket.
-    pub fn is_connecting(&self) -> bool {
-        matches!(self.state, State::Connecting(..))
-    }
-
     /// Ends the exchange, closing its connection, and gives the file back.
     pub fn into_file(self) -> OwnedFd {
         self.file
     }
 
     /// Goes on as far as possible without waiting.
-    pub fn advance(&mut self, now: Instant) -> Progress {
+    pub fn advance(&mut self, now: Instant, privilege: &dyn Privilege) -> Progress {
         let mut pieces = PIECES_AT_ONCE;
         loop {
             let state = mem::replace(&mut self.state, State::Between);
-            let (next, wait) = self.step(state, now, &mut pieces);
+            let (next, wait) = self.step(state, now, privilege, &mut pieces);
             self.state = next;
             if let State::Done(outcome) = &self.state {
                 return Progress::Done(outcome.clone());
             }
             let Some(wait) = wait else { continue };
-            let (deadline, fault) = self.next_deadline();
+            let deadline = self.next_deadline();
             if now >= deadline {
+                let fault = self.out_of_time();
                 self.state = State::Done(Err(fault.clone()));
                 return Progress::Done(Err(fault));
             }
@@ -182,9 +182,15 @@ impl Exchange {
     }
 
     /// One step; a [`Wait`] when it led nowhere for now.
-    fn step(&mut self, state: State, now: Instant, pieces: &mut usize) -> (State, Option<Wait>) {
+    fn step(
+        &mut self,
+        state: State,
+        now: Instant,
+        privilege: &dyn Privilege,
+        pieces: &mut usize,
+    ) -> (State, Option<Wait>) {
         match state {
-            State::Connecting(mut connection, ask) => match connection.advance(&self.endpoint) {
+            State::Connecting(mut connection, ask) => match connection.advance(&self.endpoint, privilege) {
                 Ok(Connected::Yes) => {
                     self.last_sign_of_life = now;
                     (self.obey(connection.socket(), ask), None)
@@ -323,12 +329,13 @@ impl Exchange {
 
     /// Bytes that have come: `None` when there are none yet, empty at the end of the stream.
     fn receive(&mut self, socket: &Socket, now: Instant) -> Result<Option<Vec<u8>>, Fault> {
-        let mut buffer = [0; 4096];
+        let mut buffer = vec![0; REPLY];
         loop {
-            match recv(socket, &mut buffer, RecvFlags::DONTWAIT) {
+            match recv(socket, &mut buffer[..], RecvFlags::DONTWAIT) {
                 Ok((count, _)) => {
                     self.last_sign_of_life = now;
-                    return Ok(Some(buffer.get(..count).unwrap_or_default().to_vec()));
+                    buffer.truncate(count);
+                    return Ok(Some(buffer));
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(None),
@@ -344,21 +351,31 @@ impl Exchange {
         Fault::Transport(format!("the connection to the scanner at {} broke: {why}", self.endpoint).into())
     }
 
-    /// The nearest deadline, and what to say when it has passed.
-    fn next_deadline(&self) -> (Instant, Fault) {
-        let (limit, what) = if self.is_connecting() {
-            (self.timeouts.connect, "did not accept a connection")
+    /// The nearest deadline.
+    fn next_deadline(&self) -> Instant {
+        (self.last_sign_of_life + self.patience()).min(self.deadline)
+    }
+
+    /// How long the connection may be silent.
+    fn patience(&self) -> Duration {
+        if self.is_connecting() { self.timeouts.connect } else { self.timeouts.io }
+    }
+
+    fn is_connecting(&self) -> bool {
+        matches!(self.state, State::Connecting(..))
+    }
+
+    /// What to say when the nearest deadline has passed.
+    fn out_of_time(&self) -> Fault {
+        let patience = seconds(self.patience());
+        let why = if self.deadline < self.last_sign_of_life + self.patience() {
+            format!("gave no verdict within {} (scan timeout)", seconds(self.timeouts.scan))
+        } else if self.is_connecting() {
+            format!("did not accept a connection for {patience} (connect timeout)")
         } else {
-            (self.timeouts.io, "showed no sign of life")
+            format!("showed no sign of life for {patience} (io timeout)")
         };
-        let part = self.last_sign_of_life + limit;
-        let (at, why) = if part <= self.deadline {
-            let option = if self.is_connecting() { "connect timeout" } else { "io timeout" };
-            (part, format!("{what} for {} ({option})", seconds(limit)))
-        } else {
-            (self.deadline, format!("gave no verdict within {} (scan timeout)", seconds(self.timeouts.scan)))
-        };
-        (at, Fault::Transport(format!("the scanner at {} {why}", self.endpoint).into()))
+        Fault::Transport(format!("the scanner at {} {why}", self.endpoint).into())
     }
 }
 

@@ -149,7 +149,7 @@ fn a_full_listener_is_asked_again_until_the_connect_timeout() {
     // One connection fits into a backlog of 0.
     let _waiting = UnixStream::connect(&socket).unwrap();
     let mut exchange = exchange(&socket, file_with(b"x"), 1, TIMEOUTS);
-    assert!(matches!(exchange.advance(Instant::now()), Progress::Waiting(Wait::Pause, _)));
+    assert!(matches!(exchange.advance(Instant::now(), &AsIs), Progress::Waiting(Wait::Pause, _)));
     let outcome = blocking::run(&mut exchange, &AsIs);
     let Err(Fault::Transport(why)) = outcome else { panic!("{outcome:?}") };
     assert!(why.contains("connect timeout"), "{why}");
