@@ -3,7 +3,11 @@
 //! Run `tests/setup.sh` once, then `cargo test -p vscan-tests` as root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+/// Every end of a request.
+mod ends;
 /// Opens that wait for a scan.
 mod parked;
 /// The rig itself, on shares without our module.
 mod rig;
+/// Samba's own test suite.
+mod torture;

@@ -52,6 +52,8 @@ struct Script {
     version: String,
     over: bool,
     connections: usize,
+    /// The most that were open at once.
+    most_connections: usize,
     requests: Vec<Arc<Request>>,
     /// Closed when the test is over, so that no thread keeps reading.
     lines: Vec<Line>,
@@ -60,6 +62,12 @@ struct Script {
 struct Shared {
     script: Mutex<Script>,
     changed: Condvar,
+}
+
+impl Script {
+    fn open_connections(&self) -> usize {
+        self.lines.iter().filter(|line| !line.was_hung_up()).count()
+    }
 }
 
 /// A running fake; ends, with all its connections, when it is dropped.
@@ -95,6 +103,7 @@ impl FakeDaemon {
             version: "ClamAV 1.4.6".to_owned(),
             over: false,
             connections: 0,
+            most_connections: 0,
             requests: Vec::new(),
             lines: Vec::new(),
         };
@@ -150,6 +159,16 @@ impl FakeDaemon {
         self.shared.script.lock().unwrap().connections
     }
 
+    /// How many connections the other end has not closed.
+    pub fn open_connections(&self) -> usize {
+        self.shared.script.lock().unwrap().open_connections()
+    }
+
+    /// The most connections that were open at once.
+    pub fn most_connections(&self) -> usize {
+        self.shared.script.lock().unwrap().most_connections
+    }
+
     /// How many scans were asked for. Counted before any answer goes out.
     pub fn scans(&self) -> usize {
         self.shared.script.lock().unwrap().requests.len()
@@ -203,6 +222,7 @@ impl Shared {
                 }
                 script.connections += 1;
                 script.lines.push(line.try_clone());
+                script.most_connections = script.most_connections.max(script.open_connections());
                 script.conduct.clone()
             };
             let shared = Arc::clone(&self);
