@@ -180,7 +180,7 @@ fn a_file_that_another_takes_the_place_of_is_scanned_too() {
     std::fs::rename(it.path("bad.com"), it.path("slow.doc")).unwrap();
     it.scanner.release();
     assert_eq!(open.wait().status, Status::VIRUS_INFECTED);
-    assert_eq!(it.scanner.scans(), scans + 2);
+    assert!(it.scanner.scans() >= scans + 2);
     it.is_quiet(&quiet);
 }
 

@@ -3,6 +3,10 @@
 //! Run `tests/setup.sh` once, then `cargo test -p vscan-tests` as root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+/// Scans of files that were closed.
+mod close_scans;
+/// Scans that take too long.
+mod deadlines;
 /// Every end of a request.
 mod ends;
 /// Opens that wait for a scan.

@@ -68,8 +68,8 @@ impl Scanned {
 
     /// The names of the infected files in quarantine, without their records.
     pub fn quarantine(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.smbd.path("quarantine")).unwrap().flatten();
-        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let Ok(entries) = std::fs::read_dir(self.smbd.path("quarantine/vscan-quarantine")) else { return Vec::new() };
+        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
         names.filter(|name| name.starts_with("vir-") && !name.ends_with(".json")).collect()
     }
 
