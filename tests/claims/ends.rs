@@ -261,6 +261,24 @@ fn a_durable_handle_is_taken_up_again_after_a_scan_on_the_spot() {
 }
 
 #[test]
+fn a_durable_handle_is_taken_up_again_after_its_file_was_scanned_meanwhile() {
+    let it = Scanned::with("", durable, |builder| builder);
+    it.plant("f.doc", b"hello");
+    let (client, _) = it.connect();
+    let opened = client.open("f.doc", Open::read_write().lease(1, ALL).durable(1)).wait();
+    let scans = it.scanner.scans();
+    client.write_at(opened.handle().unwrap(), 0, b"HELLO").wait().status.ok().unwrap();
+    client.disconnect();
+    it.scanner.wait_for_scans(scans + 1, SOON);
+    let again = client.connect_again(&it.smbd, "s");
+    let open = again.open("f.doc", Open::read_write().lease(1, ALL).reconnect(1, &opened.file_id));
+    let handle = open.wait().handle().unwrap();
+    assert_eq!(again.read_at(handle, 0, 100).wait().data, b"HELLO");
+    again.close(handle).wait();
+    it.is_unharmed();
+}
+
+#[test]
 fn a_durable_handle_of_what_has_become_infected_is_not_taken_up_again() {
     let it = Scanned::with("scan on close = no\n", durable, |builder| builder);
     it.plant("f.doc", b"hello");

@@ -9,7 +9,7 @@ use crate::process::Process;
 use crate::samples::{clean, plant};
 use crate::share::Share;
 use crate::smbd::{Builder, Smbd};
-use crate::wait::{SOON, eventually};
+use crate::wait::{SOON, eventually, within};
 
 /// A server whose share `s` is scanned by a real clamd behind a relay.
 pub struct Scanned {
@@ -100,12 +100,7 @@ impl Scanned {
         eventually("the scanner's connections are closed", SOON, || {
             (self.scanner.open_connections() == 0).then_some(())
         });
-        let mut more = Vec::new();
-        let found = crate::wait::within(SOON, || {
-            more = before.more_descriptors();
-            more.is_empty().then_some(())
-        });
-        assert!(found.is_some(), "smbd has kept {more:?}");
+        before.is_back();
         self.plant("next.txt", &clean(7, 100));
         assert_eq!(Client::connect(&self.smbd, "s").read("next.txt").unwrap(), clean(7, 100));
         self.is_unharmed();
@@ -121,6 +116,17 @@ impl Scanned {
 }
 
 impl Quiet {
+    /// Claims that the process has not kept a descriptor since.
+    #[track_caller]
+    pub fn is_back(&self) {
+        let mut more = Vec::new();
+        let found = within(SOON, || {
+            more = self.more_descriptors();
+            more.is_empty().then_some(())
+        });
+        assert!(found.is_some(), "smbd has kept {more:?}");
+    }
+
     fn more_descriptors(&self) -> Vec<String> {
         let mut more = self.process.descriptors();
         for known in &self.descriptors {

@@ -25,6 +25,15 @@ pub struct Run {
     pub output: String,
 }
 
+impl Run {
+    /// What smbtorture said of one test that did not pass.
+    pub fn words_about(&self, test: &str) -> String {
+        let head = [format!("failure: {test} ["), format!("error: {test} ["), format!("skip: {test} [")];
+        let lines = self.output.lines().skip_while(|line| !head.iter().any(|head| line == head));
+        lines.skip(1).take_while(|line| *line != "]").collect::<Vec<_>>().join(" ")
+    }
+}
+
 impl Smbd {
     /// Runs one suite, or one test of a suite, against a share. `options` are smbtorture's own, such as
     /// `--option=torture:timelimit=2`.
