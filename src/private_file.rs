@@ -5,7 +5,8 @@
 
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
-use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
+use rustix::fs::{CWD, Mode, OFlags, fcntl_setfl, fstat, openat};
+use rustix::io::Errno;
 use vscan_engine::identity::Identity;
 use vscan_engine::privilege::Privilege;
 
@@ -35,8 +36,21 @@ pub fn open_again(descriptor: impl AsFd) -> Option<OwnedFd> {
 
 fn reopen(descriptor: impl AsFd) -> Option<OwnedFd> {
     let name = proc_name(descriptor);
-    openat(CWD, name, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK, Mode::empty())
-        .ok()
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let file = openat(CWD, name, flags, Mode::empty()).ok()?;
+    keep_access_time(&file);
+    Some(file)
+}
+
+/// Keeps a scan from counting as an access: smbd does not let a client take up a durable handle again if the file's
+/// time of access has changed meanwhile.
+fn keep_access_time(file: &OwnedFd) {
+    let set = || fcntl_setfl(file, OFlags::NONBLOCK | OFlags::NOATIME);
+    let privilege: &dyn Privilege = &Root;
+    // The owner may do this, and root. That a filesystem may not know it is no reason not to scan.
+    if set() == Err(Errno::PERM) {
+        let _ = privilege.raised(set);
+    }
 }
 
 /// The kernel's name for an open file.

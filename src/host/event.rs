@@ -160,6 +160,10 @@ pub fn finish_at_exit() {
 }
 
 unsafe extern "C" fn at_exit(_: *mut c_void) -> c_int {
+    // smbd has removed its handler by now, so SIGTERM would kill the process with scans undone and unnamed; and it does
+    // come twice: systemd sends it to all of smbd's processes, and so does the parent once it ends itself.
+    // SAFETY: changes what a signal does and nothing else; the process is about to exit.
+    unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
     guarded(|| (), scans::finish_all);
     0
 }

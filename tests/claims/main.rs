@@ -7,8 +7,14 @@
 mod actions;
 /// Which results are remembered, and for how long.
 mod cache;
+/// Scans of files that were closed.
+mod close_scans;
 /// A wrong configuration costs a line in the log, never the protection.
 mod config_errors;
+/// Scans that take too long.
+mod deadlines;
+/// Every end of a request.
+mod ends;
 /// What is left out, by name, place and type.
 mod exclusions;
 /// What goes wrong around an open: the scanner, the quarantine, the file itself, the client, and we.
@@ -45,6 +51,8 @@ mod smb1;
 mod soak;
 /// What is below a file.
 mod streams;
+/// Samba's own test suite.
+mod torture;
 /// Who may do what.
 mod users;
 /// The main thing: infected files are refused, clean ones are not.

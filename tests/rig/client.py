@@ -6,6 +6,8 @@ A command is sent to the server as soon as its line is read, without waiting for
     {"id": 2, "op": "read", "handle": 1, "offset": 0, "length": 65536}
     {"id": 3, "op": "compound", "parts": [{"id": 4, "op": "create", ...}, {"id": 5, "op": "close", "handle": 4}]}
     {"id": 6, "op": "cancel", "of": 1}
+    {"id": 7, "op": "tree_disconnect"}
+    {"id": 8, "op": "logoff"}
     {"op": "kill"}                      drop the TCP connection without a word
 
 A handle is known by the id of the create that opened it. Events:
@@ -35,9 +37,9 @@ from smbprotocol.create_contexts import (
 )
 from smbprotocol.header import Commands
 from smbprotocol.open import Open, SMB2CreateResponse, SMB2ReadResponse
-from smbprotocol.session import Session
+from smbprotocol.session import Session, SMB2Logoff
 from smbprotocol.structure import BytesField, IntField, Structure
-from smbprotocol.tree import TreeConnect
+from smbprotocol.tree import SMB2TreeDisconnect, TreeConnect
 
 STATUS_PENDING = 0x00000103
 UNSOLICITED = 0xFFFFFFFFFFFFFFFF
@@ -100,6 +102,22 @@ class LeaseBreakAcknowledgement(Structure):
         super().__init__()
 
 
+class OplockBreakAcknowledgement(Structure):
+    COMMAND = Commands.SMB2_OPLOCK_BREAK
+
+    def __init__(self):
+        self.fields = OrderedDict(
+            [
+                ("structure_size", IntField(size=2, default=24)),
+                ("oplock_level", IntField(size=1)),
+                ("reserved", IntField(size=1)),
+                ("reserved2", IntField(size=4)),
+                ("file_id", BytesField(size=16)),
+            ]
+        )
+        super().__init__()
+
+
 class Outstanding(dict):
     """The connection's table of requests, with an entry for what the server sends unasked."""
 
@@ -138,12 +156,20 @@ class Client:
         if struct.unpack("<H", body[:2])[0] == 44:
             flags, key, current, new = struct.unpack("<L16sLL", body[4:32])
             fields.update(lease=key.hex(), current=current, new=new, wants_answer=bool(flags & 1))
+        else:
+            fields.update(new=body[2], file_id=body[8:24].hex(), wants_answer=True)
         say("break", **fields)
 
     def ack_lease(self, command):
         message = LeaseBreakAcknowledgement()
         message["lease_key"] = bytes.fromhex(command["lease"])
         message["lease_state"] = command["state"]
+        return message
+
+    def ack_oplock(self, command):
+        message = OplockBreakAcknowledgement()
+        message["oplock_level"] = command["level"]
+        message["file_id"] = bytes.fromhex(command["file_id"])
         return message
 
     def create(self, command):
@@ -190,6 +216,12 @@ class Client:
             return self.create(command)
         if op == "ack_lease":
             return self.ack_lease(command)
+        if op == "ack_oplock":
+            return self.ack_oplock(command)
+        if op == "tree_disconnect":
+            return SMB2TreeDisconnect()
+        if op == "logoff":
+            return SMB2Logoff()
         handle = self.opens[command["handle"]]
         if op == "read":
             return handle.read(command["offset"], command["length"], send=False)[0]

@@ -27,7 +27,7 @@ mod open;
 mod status;
 
 pub use mail::{Break, Pending, Reply};
-pub use open::{Open, access, disposition, lease, option, sharing};
+pub use open::{Open, access, disposition, lease, oplock, option, sharing};
 pub use status::Status;
 
 use mail::Mail;
@@ -122,9 +122,22 @@ impl Client {
         self.send(json!({ "op": "close", "handle": handle.0 }))
     }
 
-    /// Answers a lease break.
+    /// Answers a lease or oplock break.
     pub fn acknowledge(&self, it: &Break) -> Pending {
+        if it.lease.is_empty() {
+            return self.send(json!({ "op": "ack_oplock", "file_id": it.file_id, "level": it.new }));
+        }
         self.send(json!({ "op": "ack_lease", "lease": it.lease, "state": it.new }))
+    }
+
+    /// Leaves the share.
+    pub fn disconnect_tree(&self) -> Pending {
+        self.send(json!({ "op": "tree_disconnect" }))
+    }
+
+    /// Ends the session.
+    pub fn log_off(&self) -> Pending {
+        self.send(json!({ "op": "logoff" }))
     }
 
     /// Sends SMB2 CANCEL for a request; its answer still has to come.

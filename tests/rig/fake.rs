@@ -52,6 +52,8 @@ struct Script {
     version: String,
     over: bool,
     connections: usize,
+    /// The most that were open at once.
+    most_connections: usize,
     requests: Vec<Arc<Request>>,
     /// Answers that were ready to go out, held or not.
     answers: usize,
@@ -62,6 +64,12 @@ struct Script {
 struct Shared {
     script: Mutex<Script>,
     changed: Condvar,
+}
+
+impl Script {
+    fn open_connections(&self) -> usize {
+        self.lines.iter().filter(|line| !line.was_hung_up()).count()
+    }
 }
 
 /// A running fake; ends, with all its connections, when it is dropped.
@@ -97,6 +105,7 @@ impl FakeDaemon {
             version: "ClamAV 1.4.6".to_owned(),
             over: false,
             connections: 0,
+            most_connections: 0,
             requests: Vec::new(),
             answers: 0,
             lines: Vec::new(),
@@ -151,6 +160,16 @@ impl FakeDaemon {
     /// How many connections came, whatever for.
     pub fn connections(&self) -> usize {
         self.shared.script.lock().unwrap().connections
+    }
+
+    /// How many connections the other end has not closed.
+    pub fn open_connections(&self) -> usize {
+        self.shared.script.lock().unwrap().open_connections()
+    }
+
+    /// The most connections that were open at once.
+    pub fn most_connections(&self) -> usize {
+        self.shared.script.lock().unwrap().most_connections
     }
 
     /// How many scans were asked for. Counted before any answer goes out.
@@ -213,6 +232,7 @@ impl Shared {
                 }
                 script.connections += 1;
                 script.lines.push(line.try_clone());
+                script.most_connections = script.most_connections.max(script.open_connections());
                 script.conduct.clone()
             };
             let shared = Arc::clone(&self);

@@ -302,6 +302,21 @@ impl Smbd {
         self.daemon.signal(Signal::HUP);
     }
 
+    /// `smbcontrol <pid> <message>`, such as `reload-config`, to one of its processes.
+    pub fn control(&self, process: Process, message: &str) {
+        let output = Command::new("smbcontrol")
+            .args(["--configfile".as_ref(), self.smb_conf().as_os_str()])
+            .args([&process.0.as_raw_nonzero().to_string(), message])
+            .output()
+            .expect("smbcontrol can be run");
+        assert!(output.status.success(), "smbcontrol: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Signals one of its processes.
+    pub fn signal(&self, process: Process, signal: Signal) {
+        rustix::process::kill_process(process.0, signal).expect("the process has ended");
+    }
+
     /// SIGTERM, as an administrator's `systemctl stop` does; waits for the end of the parent.
     pub fn terminate(&mut self) {
         self.daemon.terminate();

@@ -43,6 +43,8 @@ pub struct Reply {
     pub size: u64,
     /// The granted lease ([`super::lease`]), when one was asked for.
     pub lease: u32,
+    /// The granted oplock ([`super::oplock`]).
+    pub oplock: u32,
     /// Whether the handle is durable.
     pub durable: bool,
     /// The server's own id of the handle, with which a durable handle is taken up again.
@@ -54,6 +56,8 @@ pub struct Reply {
 pub struct Break {
     /// The key of the lease; empty for an oplock.
     pub lease: String,
+    /// The server's own id of the handle that has the oplock; empty for a lease.
+    pub file_id: String,
     /// What is left of it.
     pub new: u32,
     /// Whether the server waits for [`super::Client::acknowledge`].
@@ -119,6 +123,7 @@ impl Pending {
             data: hex::decode(&text("data")),
             size: event["size"].as_u64().unwrap_or(0),
             lease: event["lease_state"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(0),
+            oplock: event["oplock"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(0),
             durable: event["durable"].as_bool().unwrap_or(false),
             file_id: text("file_id"),
         })
@@ -132,6 +137,7 @@ impl Pending {
             data: Vec::new(),
             size: 0,
             lease: 0,
+            oplock: 0,
             durable: false,
             file_id: String::new(),
         }
@@ -156,6 +162,7 @@ impl Mail {
             ("done" | "failed", Some(id)) => drop(mail.done.insert(id, event.clone())),
             ("break", _) => mail.breaks.push_back(Break {
                 lease: event["lease"].as_str().unwrap_or_default().to_owned(),
+                file_id: event["file_id"].as_str().unwrap_or_default().to_owned(),
                 new: event["new"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(0),
                 wants_answer: event["wants_answer"].as_bool().unwrap_or(false),
             }),

@@ -56,6 +56,13 @@ pub mod lease {
     pub const WRITE: u32 = 4;
 }
 
+/// Oplock levels.
+#[allow(missing_docs, reason = "the names are Microsoft's")]
+pub mod oplock {
+    pub const NONE: u32 = 0x0;
+    pub const BATCH: u32 = 0x9;
+}
+
 /// One way to open a file.
 #[derive(Clone, Debug)]
 #[must_use]
@@ -102,6 +109,11 @@ impl Open {
     /// Asks for a lease. `key` tells leases of one client apart.
     pub fn lease(self, key: u8, state: u32) -> Self {
         self.set("lease", format!("{key:032x}").into()).set("lease_state", state.into())
+    }
+
+    /// Asks for an oplock.
+    pub fn oplock(self, level: u32) -> Self {
+        self.set("oplock", level.into())
     }
 
     /// Asks for a durable handle (which the server grants only with a lease that has `HANDLE`).

@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 /// Where the fake listens.
 pub(super) enum Door {
     Unix(UnixListener, PathBuf),
@@ -64,6 +66,14 @@ impl Line {
     pub(super) fn is(&self, other: &Self) -> bool {
         let inode = |line: &Self| rustix::fs::fstat(line.as_fd()).map(|stat| stat.st_ino);
         inode(self) == inode(other)
+    }
+
+    /// Whether the other end has hung up.
+    pub(super) fn was_hung_up(&self) -> bool {
+        let gone = PollFlags::HUP | PollFlags::RDHUP;
+        let mut fds = [PollFd::new(self, PollFlags::RDHUP)];
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap();
+        fds[0].revents().intersects(gone)
     }
 
     pub(super) fn hang_up(&self) {
