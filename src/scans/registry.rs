@@ -72,9 +72,12 @@ impl Registry {
         self.jobs.insert(ticket, job);
     }
 
+    /// All jobs, the oldest first.
     pub(super) fn take_all(&mut self) -> Vec<Job> {
         self.starter = None;
-        mem::take(&mut self.jobs).into_values().collect()
+        let mut jobs: Vec<_> = mem::take(&mut self.jobs).into_iter().collect();
+        jobs.sort_by_key(|(ticket, _)| *ticket);
+        jobs.into_iter().map(|(_, job)| job).collect()
     }
 
     fn insert(&mut self, job: Job) -> Ticket {
