@@ -1,4 +1,5 @@
 //! One client's connection to one share: its protection, and what is going on in it.
+#![forbid(unsafe_code)]
 
 use std::cell::RefCell;
 use std::os::fd::AsFd;

@@ -2,6 +2,7 @@
 //!
 //! A scan begins here when a file is opened or closed, goes on whenever smbd's event loop has news of it, and ends with an
 //! answer for the requests that were parked for it. Nothing here waits, but for the few functions that say so.
+#![forbid(unsafe_code)]
 
 mod job;
 mod registry;
