@@ -20,7 +20,7 @@ pub fn run(ground: &Ground, seeds: &mut Seeds, plan: &Plan) {
     settle();
     let mut idle = [const { Vec::new() }; 3];
     // The first round has the files scanned.
-    for round in 0..=plan.rounds * 10 {
+    for round in 0..=plan.rounds * 5 {
         for (times, (_, client, names)) in idle.iter_mut().zip(&mut clients) {
             let visits = seconds(&client.visit_all(names, 1));
             if round > 0 {

@@ -40,10 +40,10 @@ struct Plan {
 impl Plan {
     const FULL: Self = Self {
         files: 2000,
-        rounds: 10,
+        rounds: 20,
         passes: 3,
         slow_scan: Duration::from_secs(30),
-        uploads: 9,
+        uploads: 15,
         upload_mib: 256,
     };
 

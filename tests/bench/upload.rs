@@ -19,7 +19,7 @@ pub fn run(ground: &Ground, visitors: &mut [Visitor; 3], seeds: &mut Seeds, plan
             let piece = clean(seeds.next(), PIECE);
             times[which].push(visitor.client.upload(&name, plan.upload_mib, &piece).as_secs_f64());
             // An open waits for the scan that the close has started: it shall not disturb the next one.
-            visitor.client.visit_all(&[name.clone()], 1);
+            visitor.client.visit_all(std::slice::from_ref(&name), 1);
             ground.remove(visitor.guard, &name);
         }
     }
