@@ -19,7 +19,7 @@ use vscan_engine::queue::Ticket;
 
 use crate::host::park::{self, Parkable, RequestId};
 use crate::share::Share;
-use job::{Job, Stage};
+use job::{Job, Patience, Stage};
 use registry::{EVERYBODY, MOST_WAITING, Parked, Registry};
 
 /// How often one request is parked for a file that has changed again by the time it was scanned.
@@ -144,7 +144,7 @@ fn wait_for(ticket: Ticket) -> Option<Judgement> {
 /// A socket has news for a scan.
 pub fn on_socket(ticket: Ticket) {
     if let Some(job) = with(|scans| scans.take(ticket)) {
-        go_on(ticket, job);
+        go_on(ticket, job, Patience::None);
     }
 }
 
@@ -172,7 +172,7 @@ pub fn on_time(ticket: Ticket) {
         Stage::Waiting(_) => answer_all(ticket, &job, job.expire()),
         stage @ (Stage::Running(_) | Stage::Over) => {
             job.stage = stage;
-            go_on(ticket, job);
+            go_on(ticket, job, Patience::None);
         }
     }
 }
@@ -221,15 +221,17 @@ fn start_what_waits() {
     }
     while let Some(ticket) = with(|scans| scans.queue.start_next()) {
         if let Some(job) = with(|scans| scans.take(ticket)) {
-            go_on(ticket, job);
+            // Only the first scan of all, and only for a client that waits for it.
+            let alone = with(|scans| scans.queue.running()) == 1 && !job.waiters.is_empty();
+            go_on(ticket, job, if alone { Patience::Moment } else { Patience::None });
         }
     }
     with(|scans| scans.is_starting = false);
 }
 
-/// Takes a scan as far as it goes without waiting.
-fn go_on(ticket: Ticket, mut job: Job) {
-    match job.go_on(ticket) {
+/// Takes a scan as far as it goes.
+fn go_on(ticket: Ticket, mut job: Job, patience: Patience) {
+    match job.go_on(ticket, patience) {
         Some(judgement) => answer_all(ticket, &job, judgement),
         None => with(|scans| scans.put_back(ticket, job)),
     }
