@@ -17,6 +17,7 @@ use vscan_engine::log::{Level, Printable};
 use vscan_engine::protection::{Allowance, Judgement, Occasion};
 use vscan_engine::queue::Ticket;
 
+use crate::hooks::close::{self, CloseScan};
 use crate::host::park::{self, Parkable, RequestId};
 use crate::share::Share;
 use job::{Job, Patience, Stage};
@@ -120,6 +121,18 @@ pub fn judge_open(
     wait_for(ticket).map_or(Opening::Unreadable, Opening::Judged)
 }
 
+/// Puts off the look at a closed file until smbd has answered the client.
+pub fn look_later(share: &Rc<Share>, closed: CloseScan) {
+    with(|scans| scans.look_later(share, closed));
+}
+
+fn look_at_closed_files() {
+    for (share, closed) in with(|scans| std::mem::take(&mut scans.closed)) {
+        // Whoever closed it does not wait for what comes of it.
+        let _ = close::look(&share, closed);
+    }
+}
+
 /// Has a file scanned that was changed and closed; nobody waits for it.
 pub fn scan_closed(share: &Rc<Share>, path: &[u8], identity: &Identity, file: OwnedFd) {
     if !with(|scans| scans.add_for_close(share, identity, path, file)) {
@@ -154,6 +167,7 @@ pub fn on_time(ticket: Ticket) {
         if let Some(timer) = with(|scans| scans.starter.take()) {
             timer.has_fired();
         }
+        look_at_closed_files();
         return start_what_waits();
     }
     let Some(mut job) = with(|scans| scans.take(ticket)) else { return };
@@ -195,6 +209,7 @@ pub fn recover_from_panic() {
 
 /// smbd ends: finishes the scans of closed files, each within its deadline, and names those it could not finish. Waits.
 pub fn finish_all() {
+    look_at_closed_files();
     for mut job in with(Registry::take_all) {
         if !job.was_closed {
             continue;
