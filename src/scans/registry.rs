@@ -11,6 +11,7 @@ use vscan_engine::protection::Judgement;
 use vscan_engine::queue::{Queue, Ticket, Urgency};
 
 use super::Answer;
+use super::check::Checking;
 use super::job::{Job, Stage};
 use crate::host::event::{self, Timer};
 use crate::host::park::RequestId;
@@ -29,6 +30,7 @@ pub(super) const EVERYBODY: Ticket = Ticket(0);
 pub(super) struct Registry {
     pub(super) queue: Queue,
     jobs: HashMap<Ticket, Job>,
+    pub(super) checks: HashMap<Ticket, Checking>,
     requests: HashMap<RequestId, Request>,
     last_ticket: u64,
     pub(super) starter: Option<Timer>,
@@ -77,9 +79,13 @@ impl Registry {
         mem::take(&mut self.jobs).into_values().collect()
     }
 
-    fn insert(&mut self, job: Job) -> Ticket {
+    pub(super) fn new_ticket(&mut self) -> Ticket {
         self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
+        Ticket(self.last_ticket)
+    }
+
+    fn insert(&mut self, job: Job) -> Ticket {
+        let ticket = self.new_ticket();
         self.jobs.insert(ticket, job);
         ticket
     }
