@@ -37,6 +37,10 @@ mod opens;
 mod parked;
 /// What follows when there is no verdict, or when it is not enforced.
 mod policy;
+/// Scanners that open paths.
+mod paths;
+/// Several scanners.
+mod pool;
 /// Shares for the claims.
 mod protected;
 /// The rig itself, on shares without our module.
@@ -45,6 +49,8 @@ mod rig;
 mod scanners;
 /// Where settings come from.
 mod settings;
+/// New signatures.
+mod signatures;
 /// Clients of yesterday.
 mod smb1;
 /// Thousands of opens over one connection.

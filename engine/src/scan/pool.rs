@@ -284,3 +284,6 @@ fn found_by(threat: &ThreatName, finders: usize, all: usize) -> ThreatName {
     let name: String = threat.as_str().chars().take(ThreatName::MAX_CHARS - 40).collect();
     ThreatName::new(format!("{name} (found by {finders} of {all})").as_bytes())
 }
+
+#[cfg(test)]
+mod tests;
