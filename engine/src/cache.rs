@@ -1,7 +1,8 @@
 //! What is known of files that were scanned already, in this process.
 //!
 //! A result is about one [`Identity`]: any change of the file makes it worthless by itself, so nothing has to be told to
-//! the cache when a file is written, renamed or deleted.
+//! the cache when a file is written, renamed or deleted. What can make all results worthless at once, new signatures, is a
+//! number that changes with them.
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -37,9 +38,23 @@ pub struct Cache {
     lifetime: Option<Duration>,
 }
 
+/// How a result came about.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// When the scan began, by the clock of the files.
+    pub began: FileTime,
+    /// The signatures then.
+    pub signatures: u64,
+    /// How coarse the times of the file are.
+    pub granularity: Duration,
+    /// When the scan was over.
+    pub ended: Instant,
+}
+
 struct Entry {
     identity: Identity,
     known: Known,
+    signatures: u64,
     stored: Instant,
 }
 
@@ -56,30 +71,24 @@ impl Cache {
         Self { entries, lifetime }
     }
 
-    /// What is known of the file in exactly this state.
-    pub fn lookup(&mut self, identity: &Identity, now: Instant) -> Option<&Known> {
+    /// What is known of the file in exactly this state, by these signatures.
+    pub fn lookup(&mut self, identity: &Identity, signatures: u64, now: Instant) -> Option<&Known> {
         let entries = self.entries.as_mut()?;
         let entry = entries.peek(&identity.key)?;
         let too_old = self.lifetime.is_some_and(|l| now.saturating_duration_since(entry.stored) >= l);
-        if too_old || entry.identity != *identity {
+        if too_old || entry.identity != *identity || entry.signatures != signatures {
             entries.pop(&identity.key);
             return None;
         }
         entries.get(&identity.key).map(|entry| &entry.known)
     }
 
-    /// Remembers a result of a scan that began at `began`, unless a later change could hide from the ctime.
-    pub fn store(
-        &mut self,
-        identity: Identity,
-        known: Known,
-        began: FileTime,
-        granularity: Duration,
-        now: Instant,
-    ) {
+    /// Remembers a result, unless a later change of the file could hide from the ctime.
+    pub fn store(&mut self, identity: Identity, known: Known, scan: &Circumstances) {
         if let Some(entries) = self.entries.as_mut() {
-            if identity.shows_changes_since(began, granularity) {
-                entries.put(identity.key, Entry { identity, known, stored: now });
+            if identity.shows_changes_since(scan.began, scan.granularity) {
+                let entry = Entry { identity, known, signatures: scan.signatures, stored: scan.ended };
+                entries.put(identity.key, entry);
             } else {
                 entries.pop(&identity.key);
             }
@@ -102,6 +111,12 @@ mod tests {
         }
     }
 
+    const SIGNATURES: u64 = 5;
+
+    fn scan(began: FileTime, ended: Instant) -> Circumstances {
+        Circumstances { began, signatures: SIGNATURES, granularity: TICK, ended }
+    }
+
     fn at_ms(ms: i128) -> FileTime {
         FileTime(ms * 1_000_000)
     }
@@ -110,10 +125,10 @@ mod tests {
     fn remembers_a_file_until_it_changes() {
         let now = Instant::now();
         let mut cache = Cache::new(10, None);
-        cache.store(file(7, 1000), Known::Clean, at_ms(2000), TICK, now);
-        assert_eq!(cache.lookup(&file(7, 1000), now), Some(&Known::Clean));
-        assert_eq!(cache.lookup(&Identity { mtime: FileTime(1), ..file(7, 1000) }, now), None);
-        assert_eq!(cache.lookup(&file(7, 1000), now), None, "a change removes the entry");
+        cache.store(file(7, 1000), Known::Clean, &scan(at_ms(2000), now));
+        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, now), Some(&Known::Clean));
+        assert_eq!(cache.lookup(&Identity { mtime: FileTime(1), ..file(7, 1000) }, SIGNATURES, now), None);
+        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, now), None, "a change removes the entry");
     }
 
     #[test]
@@ -128,8 +143,8 @@ mod tests {
         ];
         for other in others {
             let mut cache = Cache::new(10, None);
-            cache.store(known, Known::Clean, at_ms(2000), TICK, now);
-            assert_eq!(cache.lookup(&other, now), None, "{other:?}");
+            cache.store(known, Known::Clean, &scan(at_ms(2000), now));
+            assert_eq!(cache.lookup(&other, SIGNATURES, now), None, "{other:?}");
         }
     }
 
@@ -137,19 +152,27 @@ mod tests {
     fn forgets_what_is_too_old() {
         let now = Instant::now();
         let mut cache = Cache::new(10, Some(Duration::from_secs(5)));
-        cache.store(file(7, 1000), Known::Clean, at_ms(2000), TICK, now);
-        assert!(cache.lookup(&file(7, 1000), now + Duration::from_secs(4)).is_some());
-        assert!(cache.lookup(&file(7, 1000), now + Duration::from_secs(5)).is_none());
+        cache.store(file(7, 1000), Known::Clean, &scan(at_ms(2000), now));
+        assert!(cache.lookup(&file(7, 1000), SIGNATURES, now + Duration::from_secs(4)).is_some());
+        assert!(cache.lookup(&file(7, 1000), SIGNATURES, now + Duration::from_secs(5)).is_none());
+    }
+
+    #[test]
+    fn forgets_what_other_signatures_have_said() {
+        let now = Instant::now();
+        let mut cache = Cache::new(10, None);
+        cache.store(file(7, 1000), Known::Clean, &scan(at_ms(2000), now));
+        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES + 1, now), None);
     }
 
     #[test]
     fn refuses_a_result_that_a_write_in_the_same_tick_could_outdate() {
         let now = Instant::now();
         let mut cache = Cache::new(10, None);
-        cache.store(file(7, 1000), Known::Clean, at_ms(1020), TICK, now);
-        assert_eq!(cache.lookup(&file(7, 1000), now), None);
-        cache.store(file(7, 1000), Known::Clean, at_ms(1021), TICK, now);
-        assert_eq!(cache.lookup(&file(7, 1000), now), Some(&Known::Clean));
+        cache.store(file(7, 1000), Known::Clean, &scan(at_ms(1020), now));
+        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, now), None);
+        cache.store(file(7, 1000), Known::Clean, &scan(at_ms(1021), now));
+        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, now), Some(&Known::Clean));
     }
 
     #[test]
@@ -157,20 +180,20 @@ mod tests {
         let now = Instant::now();
         let mut cache = Cache::new(2, None);
         for ino in [1, 2] {
-            cache.store(file(ino, 1000), Known::Clean, at_ms(2000), TICK, now);
+            cache.store(file(ino, 1000), Known::Clean, &scan(at_ms(2000), now));
         }
-        assert!(cache.lookup(&file(1, 1000), now).is_some());
-        cache.store(file(3, 1000), Known::Clean, at_ms(2000), TICK, now);
-        assert!(cache.lookup(&file(2, 1000), now).is_none());
-        assert!(cache.lookup(&file(1, 1000), now).is_some());
+        assert!(cache.lookup(&file(1, 1000), SIGNATURES, now).is_some());
+        cache.store(file(3, 1000), Known::Clean, &scan(at_ms(2000), now));
+        assert!(cache.lookup(&file(2, 1000), SIGNATURES, now).is_none());
+        assert!(cache.lookup(&file(1, 1000), SIGNATURES, now).is_some());
     }
 
     #[test]
     fn zero_entries_or_zero_lifetime_switch_it_off() {
         let now = Instant::now();
         for mut cache in [Cache::new(0, None), Cache::new(9, Some(Duration::ZERO))] {
-            cache.store(file(7, 1000), Known::Clean, at_ms(2000), TICK, now);
-            assert_eq!(cache.lookup(&file(7, 1000), now), None);
+            cache.store(file(7, 1000), Known::Clean, &scan(at_ms(2000), now));
+            assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, now), None);
         }
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod cache;
+mod epoch;
 pub mod filetype;
 pub mod identity;
 pub mod log;

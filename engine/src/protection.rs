@@ -15,13 +15,16 @@ use vscan_backends::dialogue::{Object, Outcome, Scanner, Takes};
 use vscan_backends::verdict::{Fault, MinorError, MinorErrorKind, ThreatName, Verdict};
 
 use crate::action::{self, Action, Find, Infected, Places};
-use crate::cache::{Cache, Known};
+use crate::cache::{Cache, Circumstances, Known};
+use crate::epoch::Epoch;
 use crate::identity::{FileTime, Identity, granularity};
-use crate::log::Log;
+use crate::log::{Level, Log};
 use crate::policy::{self, Access, Facts, Plan, Status};
 use crate::privilege::Privilege;
 use crate::report::{self, Finding};
 use crate::scan::exchange::{Exchange, Progress};
+use crate::scan::pool::{Answer, Pool, Round, Within};
+use crate::scan::version::Check;
 use crate::scan::{Timeouts, blocking};
 use crate::settings::{Lifetime, Settings};
 
@@ -31,7 +34,8 @@ const MAX_SCANS: u32 = 3;
 /// Rules, scanner and results of one share.
 pub struct Protection {
     settings: Settings,
-    scanner: Box<dyn Scanner>,
+    pool: Pool,
+    epoch: Epoch,
     cache: RefCell<Cache>,
     log: Box<dyn Log>,
     privilege: Box<dyn Privilege>,
@@ -118,17 +122,24 @@ pub struct Denial {
 pub struct Scan {
     /// Advance this until it is done.
     pub exchange: Exchange,
+    round: Round,
+    about: About,
+}
+
+/// What a scan is about.
+struct About {
     identity: Identity,
     began: FileTime,
     started: Instant,
     deadline: Instant,
+    signatures: u64,
     attempt: u32,
     path: Vec<u8>,
 }
 
 /// What the end of an exchange leads to.
 pub enum Settled {
-    /// The file has changed meanwhile; this scan is the next attempt.
+    /// The file has changed meanwhile, or another scanner is to be asked: this scan goes on.
     Again(Box<Scan>),
     /// There is an outcome: see [`Protection::conclude`].
     Ended(Ended),
@@ -138,14 +149,14 @@ pub enum Settled {
 pub struct Ended {
     file: OwnedFd,
     identity: Identity,
-    outcome: Outcome,
+    answer: Answer,
 }
 
 impl Protection {
     /// Protection by these settings. `refuses_all` closes the share for all reading.
     pub fn new(
         settings: Settings,
-        scanner: Box<dyn Scanner>,
+        pool: Pool,
         log: Box<dyn Log>,
         privilege: Box<dyn Privilege>,
         refuses_all: bool,
@@ -160,7 +171,8 @@ impl Protection {
                 },
             ),
         };
-        Self { settings, scanner, cache: RefCell::new(cache), log, privilege, refuses_all }
+        let epoch = Epoch::new(settings.signature_epoch_file.clone());
+        Self { settings, pool, epoch, cache: RefCell::new(cache), log, privilege, refuses_all }
     }
 
     /// The settings in force.
@@ -195,14 +207,19 @@ impl Protection {
                 report::refused(self.log(), place, &reason);
                 Considered::Judged(Judgement::DENIED_UNKNOWN)
             }
-            Plan::Scan => match self.cache.borrow_mut().lookup(identity, Instant::now()) {
-                Some(Known::Clean) => {
-                    report::decision(self.log(), place, &"clean, as scanned earlier");
-                    Considered::Judged(Judgement::Allowed(Allowance::Exactly(*identity)))
-                }
-                Some(Known::Infected(threat)) => Considered::KnownInfected(threat.clone()),
-                None => Considered::Unknown,
-            },
+            Plan::Scan => self.look_up(place, identity),
+        }
+    }
+
+    fn look_up(&self, place: &Place<'_>, identity: &Identity) -> Considered {
+        let signatures = self.signatures();
+        match self.cache.borrow_mut().lookup(identity, signatures, Instant::now()) {
+            Some(Known::Clean) => {
+                report::decision(self.log(), place, &"clean, as scanned earlier");
+                Considered::Judged(Judgement::Allowed(Allowance::Exactly(*identity)))
+            }
+            Some(Known::Infected(threat)) => Considered::KnownInfected(threat.clone()),
+            None => Considered::Unknown,
         }
     }
 
@@ -246,50 +263,126 @@ impl Protection {
     }
 
     fn attempt(&self, file: OwnedFd, path: Vec<u8>, deadline: Instant, attempt: u32) -> Scan {
-        // Both before the scan: whatever happens to the file from here on makes a difference at the end.
+        // All before the scan: whatever happens to the file from here on makes a difference at the end.
         let began = FileTime::now();
+        let signatures = self.signatures();
         let identity = identity_of(file.as_fd());
-        let started = Instant::now();
-        let timeouts = Timeouts {
+        let now = Instant::now();
+        let mut round = Round::default();
+        let exchange = match self.pool.next(&mut round, now) {
+            Some(member) => self.ask(member.scanner(), file, &path, &identity, deadline),
+            // The round knows why.
+            None => Exchange::failed(file, Fault::Caller("nobody was asked".into()), self.timeouts(), now),
+        };
+        let about = About { identity, began, started: now, deadline, signatures, attempt, path };
+        Scan { exchange, round, about }
+    }
+
+    /// Begins to ask one scanner.
+    fn ask(
+        &self,
+        scanner: &dyn Scanner,
+        file: OwnedFd,
+        path: &[u8],
+        identity: &Identity,
+        deadline: Instant,
+    ) -> Exchange {
+        let (now, timeouts) = (Instant::now(), self.timeouts());
+        if !finds_by_path(scanner, path, identity) {
+            let why = "its path leads to another file than the one that was opened";
+            return Exchange::failed(file, Fault::Caller(why.into()), timeouts, now);
+        }
+        let path = match (scanner.takes(), scanner.endpoint()) {
+            (Takes::Path, Some(_)) => self.settings.path_map.seen_by_scanner(path),
+            (Takes::Path | Takes::Descriptor | Takes::Stream, _) => path.into(),
+        };
+        let object = Object { path: &path, size: identity.size };
+        Exchange::new(scanner, file, &object, timeouts, deadline, now)
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        Timeouts {
             connect: self.settings.connect_timeout,
             io: self.settings.io_timeout,
             scan: self.settings.scan_timeout,
-        };
-        let exchange = if self.finds_by_path(&path, &identity) {
-            let object = Object { path: &path, size: identity.size };
-            Exchange::new(&*self.scanner, file, &object, timeouts, deadline, started)
-        } else {
-            let why = "its path leads to another file than the one that was opened";
-            Exchange::failed(file, Fault::Caller(why.into()), timeouts, started)
-        };
-        Scan { exchange, identity, began, started, deadline, attempt, path }
-    }
-
-    /// Whether a scanner that is given a path gets this file; others always do.
-    fn finds_by_path(&self, path: &[u8], identity: &Identity) -> bool {
-        match self.scanner.takes() {
-            Takes::Descriptor | Takes::Stream => true,
-            Takes::Path => statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)
-                .is_ok_and(|stat| Identity::of(&stat).key == identity.key),
         }
     }
 
-    /// Takes the outcome of an exchange to the end of the scan, or to the next attempt.
+    /// Takes the outcome of an exchange to the end of the scan, or to the next scanner, or to the next attempt.
     pub fn settle(&self, scan: Scan, outcome: Outcome, place: &Place<'_>) -> Settled {
-        let Scan { exchange, identity, began, started, deadline, attempt, path } = scan;
+        let Scan { exchange, mut round, about } = scan;
+        let About { identity, deadline, attempt, .. } = about;
+        let now = Instant::now();
+        let was_connected = exchange.was_connected();
         let file = exchange.into_file();
+        let within = Within { now, deadline, log: self.log() };
+        let asked = self.pool.heard(&mut round, &outcome, was_connected, &within);
+        if let Some(member) = asked {
+            let took = now.saturating_duration_since(about.started);
+            report::scanned(self.log(), place, member.scanner().name(), &outcome, took);
+        }
         let changed = outcome.is_ok()
-            && (identity_of(file.as_fd()) != identity || !self.finds_by_path(&path, &identity));
+            && (identity_of(file.as_fd()) != identity
+                || asked.is_some_and(|member| !finds_by_path(member.scanner(), &about.path, &identity)));
         if changed && attempt < MAX_SCANS {
-            return Settled::Again(Box::new(self.attempt(file, path, deadline, attempt + 1)));
+            return Settled::Again(Box::new(self.attempt(file, about.path, deadline, attempt + 1)));
         }
-        let outcome = if changed { unsteady(outcome) } else { outcome };
-        report::scanned(self.log(), place, self.scanner.name(), &outcome, started.elapsed());
-        if let Some(known) = outcome.as_ref().ok().and_then(Known::from_verdict).filter(|_| !changed) {
-            let tick = granularity(file.as_fd());
-            self.cache.borrow_mut().store(identity, known, began, tick, Instant::now());
+        if !changed
+            && now < deadline
+            && let Some(member) = self.pool.next(&mut round, now)
+        {
+            let exchange = self.ask(member.scanner(), file, &about.path, &identity, deadline);
+            return Settled::Again(Box::new(Scan { exchange, round, about }));
         }
-        Settled::Ended(Ended { file, identity, outcome })
+        Settled::Ended(self.end(file, round, &about, changed))
+    }
+
+    /// Remembers what the scanners have said, if that is possible.
+    fn end(&self, file: OwnedFd, round: Round, about: &About, changed: bool) -> Ended {
+        let is_denied = |outcome: &Outcome| policy::after(outcome, &self.settings).access != Access::Allow;
+        let mut answer = self.pool.answer(&round, is_denied);
+        if changed {
+            answer.outcome = unsteady(answer.outcome);
+        }
+        if let Some(known) = answer.outcome.as_ref().ok().and_then(Known::from_verdict).filter(|_| !changed) {
+            let circumstances = Circumstances {
+                began: about.began,
+                signatures: about.signatures,
+                granularity: granularity(file.as_fd()),
+                ended: Instant::now(),
+            };
+            self.cache.borrow_mut().store(about.identity, known, &circumstances);
+        }
+        Ended { file, identity: about.identity, answer }
+    }
+
+    /// A number that changes with anything that voids all results.
+    fn signatures(&self) -> u64 {
+        if let Some(file) = self.epoch.look(Instant::now(), &*self.privilege) {
+            let text = format!("{} was touched: earlier results are void", file.display());
+            self.log().line(Level::Notice, &text);
+        }
+        self.epoch.changes() + self.pool.signature_changes()
+    }
+
+    /// A question for the version of a scanner's signatures, if one is due: the caller drives it, beside its scans, and
+    /// hands what comes of it to [`Check::finish`].
+    pub fn begin_check(&self) -> Option<Check> {
+        let interval = self.settings.signature_check_interval.filter(|_| self.settings.cache.is_some())?;
+        self.pool.begin_check(interval, self.timeouts(), Instant::now())
+    }
+
+    /// Advances such a question, with the rights that it needs.
+    pub fn advance_check(&self, check: &mut Check) -> Progress {
+        check.exchange.advance(Instant::now(), &*self.privilege)
+    }
+
+    /// Asks all questions that are due, and waits for the answers.
+    pub fn check_and_wait(&self) {
+        while let Some(mut check) = self.begin_check() {
+            let outcome = blocking::run(&mut check.exchange, &*self.privilege);
+            check.finish(&outcome, self.log());
+        }
     }
 
     /// Does and says what follows from a scan that is over.
@@ -300,8 +393,8 @@ impl Protection {
         occasion: Occasion,
         context: &Context<'_>,
     ) -> Judgement {
-        let Ended { file, identity, outcome } = ended;
-        self.judge(outcome, Some(file.as_fd()), identity, place, occasion, context)
+        let Ended { file, identity, answer } = ended;
+        self.judge(answer, Some(file.as_fd()), identity, place, occasion, context)
     }
 
     /// Answers for a file whose scan did not come to its turn before its deadline.
@@ -310,12 +403,19 @@ impl Protection {
         let why =
             format!("it waited for other scans for all of its {limit} s (scan timeout, max scans in flight)");
         let outcome = Err(Fault::Transport(why.into()));
-        self.judge(&outcome, None, &Identity::default(), place, occasion, context)
+        self.judge(&self.nobodys(outcome), None, &Identity::default(), place, occasion, context)
     }
 
     /// Answers for a file that has changed after each of several scans that a client has waited for.
     pub fn give_up(&self, place: &Place<'_>, identity: &Identity, context: &Context<'_>) -> Judgement {
-        self.judge(&unsteady(Ok(Verdict::Clean)), None, identity, place, Occasion::Open, context)
+        self.judge(
+            &self.nobodys(unsteady(Ok(Verdict::Clean))),
+            None,
+            identity,
+            place,
+            Occasion::Open,
+            context,
+        )
     }
 
     /// Answers for a file that is known to be infected, and tries once more what is to be done with it.
@@ -329,7 +429,7 @@ impl Protection {
     ) -> Judgement {
         let outcome = Ok(Verdict::Infected(threat.clone()));
         let identity = identity_of(file.as_fd());
-        self.judge(&outcome, Some(file.as_fd()), &identity, place, occasion, context)
+        self.judge(&self.nobodys(outcome), Some(file.as_fd()), &identity, place, occasion, context)
     }
 
     /// Answers for a file that smbd has open and vscan cannot read.
@@ -341,28 +441,29 @@ impl Protection {
         context: &Context<'_>,
     ) -> Judgement {
         let outcome = Err(Fault::Caller("vscan cannot open it for reading".into()));
-        self.judge(&outcome, None, identity, place, occasion, context)
+        self.judge(&self.nobodys(outcome), None, identity, place, occasion, context)
     }
 
     /// What follows from an outcome: the action, the line in the log, the answer.
     fn judge(
         &self,
-        outcome: &Outcome,
+        answer: &Answer,
         file: Option<BorrowedFd<'_>>,
         identity: &Identity,
         place: &Place<'_>,
         occasion: Occasion,
         context: &Context<'_>,
     ) -> Judgement {
+        let Answer { outcome, scanner } = answer;
         let decision = policy::after(outcome, &self.settings);
         let action = match (decision.action, outcome, file) {
             (Action::Nothing, ..) => None,
             (action, Ok(Verdict::Infected(threat)), Some(file)) => {
-                Some(self.act(action, threat, file, identity, context))
+                let find = self.find(threat, scanner, context);
+                Some(self.act(action, &Infected { file, identity: *identity, find }))
             }
             (_, Ok(_) | Err(_), _) => None,
         };
-        let scanner = self.scanner.name();
         Finding { place, occasion, context, scanner, outcome, decision: &decision, action }
             .report(self.log());
         match decision.access {
@@ -377,31 +478,31 @@ impl Protection {
         }
     }
 
-    /// Does to the file what the settings say; what came of it, for the log.
-    fn act(
-        &self,
-        action: Action,
-        threat: &ThreatName,
-        file: BorrowedFd<'_>,
-        identity: &Identity,
-        context: &Context<'_>,
-    ) -> String {
-        let find = Find {
+    /// An answer that no scanner in particular has given.
+    fn nobodys(&self, outcome: Outcome) -> Answer {
+        Answer { outcome, scanner: self.pool.names() }
+    }
+
+    fn find<'a>(&self, threat: &'a ThreatName, scanner: &'a str, context: &Context<'a>) -> Find<'a> {
+        Find {
             share: context.share,
             share_path: Path::new(OsStr::from_bytes(context.share_path)),
             user: context.user,
             client: context.client,
             threat: threat.as_str(),
-            scanner: self.scanner.name(),
-        };
+            scanner,
+        }
+    }
+
+    /// Does to the file what the settings say; what came of it, for the log.
+    fn act(&self, action: Action, infected: &Infected<'_>) -> String {
         let places = Places {
             quarantine_directory: &self.settings.quarantine_directory,
             quarantine_prefix: OsStr::new(&self.settings.quarantine_prefix),
             rename_prefix: OsStr::new(&self.settings.rename_prefix),
             rename_suffix: OsStr::new(&self.settings.rename_suffix),
         };
-        let infected = Infected { file, identity: *identity, find };
-        match self.privilege.raised(|| action::act(action, &infected, &places)) {
+        match self.privilege.raised(|| action::act(action, infected, &places)) {
             Ok(done) => done.to_string(),
             Err(error) => format!("{error}"),
         }
@@ -421,5 +522,14 @@ fn unsteady(outcome: Outcome) -> Outcome {
             format!("it kept changing while it was scanned {MAX_SCANS} times").as_bytes(),
         ))),
         found @ (Ok(Verdict::Infected(_)) | Err(_)) => found,
+    }
+}
+
+/// Whether a scanner that is given a path gets this file; others always do.
+fn finds_by_path(scanner: &dyn Scanner, path: &[u8], identity: &Identity) -> bool {
+    match scanner.takes() {
+        Takes::Descriptor | Takes::Stream => true,
+        Takes::Path => statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| Identity::of(&stat).key == identity.key),
     }
 }

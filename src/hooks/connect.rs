@@ -9,6 +9,7 @@ use vscan_backends::registry::parse_scanner;
 use vscan_engine::log::{Level, Log as _};
 use vscan_engine::privilege::Privilege;
 use vscan_engine::protection::Protection;
+use vscan_engine::scan::pool::Pool;
 use vscan_engine::settings::{self, ConfigFile, Host, Loaded};
 
 use crate::host::log::ShareLog;
@@ -27,13 +28,14 @@ pub fn connect(connected: &Connected<'_>, params: Params) -> Option<Share> {
         log.line(complaint.severity.level(), &complaint.to_string());
     }
     let refuses_all = loaded.refuses_opens();
-    let scanner = match parse_scanner(&loaded.settings.scanner) {
-        Ok(scanner) => scanner,
+    let pool = match Pool::new(&loaded.settings.scanners, loaded.settings.scanner_mode) {
+        Ok(pool) => pool,
         // Settings hold only what they have checked, so this is a bug; but never one that costs the protection.
         Err(error) => {
             let text = format!(
                 "scanner = {}: {error}: share {} stays closed",
-                loaded.settings.scanner, connected.share
+                loaded.settings.scanners.join(", "),
+                connected.share
             );
             log.line(Level::Error, &text);
             return None;
@@ -44,11 +46,11 @@ pub fn connect(connected: &Connected<'_>, params: Params) -> Option<Share> {
         connected.share,
         connected.user,
         connected.client,
-        scanner.name()
+        pool.names()
     );
     log.line(Level::Debug, &text);
     scans::allow_in_flight(loaded.settings.max_scans_in_flight);
-    let protection = Protection::new(loaded.settings, scanner, Box::new(log), Box::new(Root), refuses_all);
+    let protection = Protection::new(loaded.settings, pool, Box::new(log), Box::new(Root), refuses_all);
     Some(Share::new(connected, protection))
 }
 

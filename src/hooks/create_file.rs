@@ -102,6 +102,7 @@ fn gone(answer: Option<Answer>) -> Before {
 }
 
 fn judge(share: &Rc<Share>, request: Option<&Parkable>, path: &[u8], identity: Identity) -> Opening {
+    scans::check_signatures(share);
     let (protection, place, context) = (share.protection(), share.place(path), share.context());
     let open = || private_file::open_by_name(share, path, &identity);
     let file_type = || open().and_then(|file| mime_type(file.as_fd()));

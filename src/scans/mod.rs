@@ -4,6 +4,7 @@
 //! answer for the requests that were parked for it. Nothing here waits, but for the few functions that say so.
 #![forbid(unsafe_code)]
 
+mod check;
 mod job;
 mod registry;
 
@@ -20,6 +21,7 @@ use vscan_engine::queue::Ticket;
 use crate::hooks::close::{self, CloseScan};
 use crate::host::park::{self, Parkable, RequestId};
 use crate::share::Share;
+use check::Checking;
 use job::{Job, Patience, Stage};
 use registry::{EVERYBODY, MOST_WAITING, Parked, Registry};
 
@@ -141,6 +143,20 @@ pub fn scan_closed(share: &Rc<Share>, path: &[u8], identity: &Identity, file: Ow
     }
 }
 
+/// Has the scanners asked for the version of their signatures, if it is time. Nothing waits for the answers.
+pub fn check_signatures(share: &Rc<Share>) {
+    while let Some(check) = share.protection().begin_check() {
+        let ticket = with(Registry::new_ticket);
+        go_on_checking(ticket, Checking::new(share, check));
+    }
+}
+
+fn go_on_checking(ticket: Ticket, checking: Checking) {
+    if let Some(checking) = checking.go_on(ticket) {
+        with(|scans| scans.checks.insert(ticket, checking));
+    }
+}
+
 /// Scans a file on the spot and waits for the end.
 fn scan_now(share: &Share, file: OwnedFd, path: &[u8]) -> Judgement {
     share.protection().scan(file, &share.place(path), Occasion::Open, &share.context())
@@ -158,6 +174,8 @@ fn wait_for(ticket: Ticket) -> Option<Judgement> {
 pub fn on_socket(ticket: Ticket) {
     if let Some(job) = with(|scans| scans.take(ticket)) {
         go_on(ticket, job, Patience::None);
+    } else if let Some(checking) = with(|scans| scans.checks.remove(&ticket)) {
+        go_on_checking(ticket, checking);
     }
 }
 
@@ -169,6 +187,10 @@ pub fn on_time(ticket: Ticket) {
         }
         look_at_closed_files();
         return start_what_waits();
+    }
+    if let Some(mut checking) = with(|scans| scans.checks.remove(&ticket)) {
+        checking.woken();
+        return go_on_checking(ticket, checking);
     }
     let Some(mut job) = with(|scans| scans.take(ticket)) else { return };
     job.woken();
@@ -210,6 +232,7 @@ pub fn recover_from_panic() {
 /// smbd ends: finishes the scans of closed files, each within its deadline, and names those it could not finish. Waits.
 pub fn finish_all() {
     look_at_closed_files();
+    drop(with(|scans| std::mem::take(&mut scans.checks)));
     for mut job in with(Registry::take_all) {
         if !job.was_closed {
             continue;

@@ -11,6 +11,7 @@ use vscan_engine::protection::Judgement;
 use vscan_engine::queue::{Queue, Ticket, Urgency};
 
 use super::Answer;
+use super::check::Checking;
 use super::job::{Job, Stage};
 use crate::hooks::close::CloseScan;
 use crate::host::event::{self, Timer};
@@ -30,6 +31,7 @@ pub(super) const EVERYBODY: Ticket = Ticket(0);
 pub(super) struct Registry {
     pub(super) queue: Queue,
     jobs: HashMap<Ticket, Job>,
+    pub(super) checks: HashMap<Ticket, Checking>,
     requests: HashMap<RequestId, Request>,
     last_ticket: u64,
     /// Files that were closed a moment ago, not looked at yet.
@@ -83,9 +85,13 @@ impl Registry {
         jobs.into_iter().map(|(_, job)| job).collect()
     }
 
-    fn insert(&mut self, job: Job) -> Ticket {
+    pub(super) fn new_ticket(&mut self) -> Ticket {
         self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
+        Ticket(self.last_ticket)
+    }
+
+    fn insert(&mut self, job: Job) -> Ticket {
+        let ticket = self.new_ticket();
         self.jobs.insert(ticket, job);
         ticket
     }

@@ -37,8 +37,12 @@ mod odd_files;
 mod opens;
 /// Opens that wait for a scan.
 mod parked;
+/// Scanners that open paths.
+mod paths;
 /// What follows when there is no verdict, or when it is not enforced.
 mod policy;
+/// Several scanners.
+mod pool;
 /// Shares for the claims.
 mod protected;
 /// The rig itself, on shares without our module.
@@ -47,6 +51,8 @@ mod rig;
 mod scanners;
 /// Where settings come from.
 mod settings;
+/// New signatures.
+mod signatures;
 /// Clients of yesterday.
 mod smb1;
 /// Thousands of opens over one connection.

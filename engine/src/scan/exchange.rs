@@ -52,6 +52,7 @@ pub enum Progress {
 /// A scan under way.
 pub struct Exchange {
     state: State,
+    was_connected: bool,
     /// Kept open until the exchange is dropped, because an event loop may watch it that long.
     socket: Option<Socket>,
     dialogue: Option<Box<dyn Dialogue>>,
@@ -127,13 +128,24 @@ impl Exchange {
             | State::Between => None,
         };
         let endpoint = scanner.endpoint().cloned().unwrap_or_else(|| Endpoint::Unix(Default::default()));
-        Self { state, socket, dialogue, file, endpoint, timeouts, deadline, last_sign_of_life: now }
+        Self {
+            state,
+            was_connected: false,
+            socket,
+            dialogue,
+            file,
+            endpoint,
+            timeouts,
+            deadline,
+            last_sign_of_life: now,
+        }
     }
 
     /// An exchange that is over before it began.
     pub fn failed(file: OwnedFd, fault: Fault, timeouts: Timeouts, now: Instant) -> Self {
         Self {
             state: State::Done(Err(fault)),
+            was_connected: false,
             socket: None,
             dialogue: None,
             file,
@@ -152,6 +164,11 @@ impl Exchange {
                 self.socket.as_ref().map(|socket| socket.as_fd())
             }
         }
+    }
+
+    /// Whether the scanner has accepted the connection.
+    pub fn was_connected(&self) -> bool {
+        self.was_connected
     }
 
     /// Ends the exchange, closing its connection, and gives the file back.
@@ -193,6 +210,7 @@ impl Exchange {
             State::Connecting(mut connection, ask) => match connection.advance(&self.endpoint, privilege) {
                 Ok(Connected::Yes) => {
                     self.last_sign_of_life = now;
+                    self.was_connected = true;
                     (self.obey(connection.socket(), ask), None)
                 }
                 Ok(Connected::Pending) => (State::Connecting(connection, ask), Some(Wait::Writable)),

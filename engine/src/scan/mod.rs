@@ -7,8 +7,11 @@ pub mod blocking;
 mod connect;
 mod content;
 pub mod exchange;
+mod health;
+pub mod pool;
 #[cfg(test)]
 mod tests;
+pub mod version;
 
 use std::time::Duration;
 

@@ -4,17 +4,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::option::Opt;
+use super::scanners;
 use super::table::{OPTIONS, RENAME_SUFFIX, SCANNER, SOCKET_PATH};
 use super::written::{Entry, Written};
 use super::{
     CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, OnConfigError, OverLimit,
-    PathPatterns, Priority, ScanOnClose, Settings, Severity, Share, Size, Syslog,
+    PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size, Syslog,
 };
 use crate::action::Action;
 
 /// Settings in the making, with the values that only together become one.
 pub(super) struct Draft {
     pub(super) settings: Settings,
+    pub(super) scanner: String,
     pub(super) socket_path: String,
     pub(super) cache_entries: usize,
     pub(super) cache_lifetime: Option<Lifetime>,
@@ -29,6 +31,7 @@ pub(super) fn defaults() -> Settings {
     for option in OPTIONS {
         draft.apply_own(option, option.default);
     }
+    draft.settings.scanners.push(draft.scanner.clone());
     draft.finish()
 }
 
@@ -43,7 +46,7 @@ pub(super) fn settle(written: Written, share: &Share<'_>, host: &Host<'_>) -> (S
         }
     }
     complaints.extend(draft.join_scanner(&written));
-    complaints.extend(draft.check_scanner(&written, host));
+    complaints.extend(draft.check_scanners(&written, host));
     complaints.extend(draft.check_rename(&written));
     complaints.extend(draft.check_quarantine(&written, share));
     (draft.finish(), complaints)
@@ -54,7 +57,11 @@ impl Draft {
     pub(super) fn blank() -> Self {
         Self {
             settings: Settings {
-                scanner: String::new(),
+                scanners: Vec::new(),
+                scanner_mode: ScannerMode::First,
+                signature_check_interval: None,
+                signature_epoch_file: None,
+                path_map: PathMap::default(),
                 scan_on_open: true,
                 scan_on_close: ScanOnClose::Yes,
                 max_scans_in_flight: 1,
@@ -84,6 +91,7 @@ impl Draft {
                 send_warning_message: false,
                 on_config_error: OnConfigError::Deny,
             },
+            scanner: String::new(),
             socket_path: String::new(),
             cache_entries: 0,
             cache_lifetime: None,
@@ -112,7 +120,7 @@ impl Draft {
     /// vfs_virusfilter says in two options what `scanner` says in one.
     fn join_scanner(&mut self, written: &Written) -> Option<Complaint> {
         let named = written.contains_key(SCANNER.name);
-        let scanner = &mut self.settings.scanner;
+        let scanner = &mut self.scanner;
         if self.socket_path.is_empty() {
             if scanner.eq_ignore_ascii_case("clamav") {
                 SCANNER.default.clone_into(scanner);
@@ -128,11 +136,26 @@ impl Draft {
         None
     }
 
-    fn check_scanner(&mut self, written: &Written, host: &Host<'_>) -> Option<Complaint> {
-        let wrong = (host.check_scanner)(&self.settings.scanner).err()?;
-        let entry = written.get(SCANNER.name).or_else(|| written.get(SOCKET_PATH.name))?;
-        self.settings.scanner = SCANNER.default.to_owned();
-        Some(mistake(&SCANNER, entry, &wrong, SCANNER.default))
+    /// Of several scanners, those that make sense are kept.
+    fn check_scanners(&mut self, written: &Written, host: &Host<'_>) -> Vec<Complaint> {
+        let mut wrong = Vec::new();
+        for spec in scanners::split(&self.scanner) {
+            match (host.check_scanner)(spec) {
+                Ok(()) => self.settings.scanners.push(spec.to_owned()),
+                Err(error) => wrong.push(error),
+            }
+        }
+        if self.settings.scanners.is_empty() {
+            self.settings.scanners.push(SCANNER.default.to_owned());
+            if wrong.is_empty() {
+                wrong.push("names no scanner".to_owned());
+            }
+        }
+        let Some(entry) = written.get(SCANNER.name).or_else(|| written.get(SOCKET_PATH.name)) else {
+            return Vec::new();
+        };
+        let in_force = self.settings.scanners.join(", ");
+        wrong.iter().map(|wrong| mistake(&SCANNER, entry, wrong, &in_force)).collect()
     }
 
     /// Renaming a file to its own name would change nothing.

@@ -11,7 +11,9 @@ mod example;
 mod foreign;
 mod ini;
 mod option;
+mod path_map;
 mod patterns;
+mod scanners;
 mod syslog;
 mod table;
 mod value;
@@ -29,6 +31,7 @@ use crate::action::Action;
 pub use complaint::{Complaint, Origin, Severity};
 pub use example::example;
 pub use option::{Alias, Kind, Opt};
+pub use path_map::PathMap;
 pub use patterns::{FileRegexp, MimeTypes, PathPatterns};
 pub use syslog::{Facility, Priority, Syslog};
 pub use table::OPTIONS;
@@ -40,8 +43,16 @@ pub const DEFAULT_FILE: &str = "/etc/samba/vscan.conf";
 /// Everything that was configured for one share, ready to use.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The scanner, as `vscan_backends` reads it.
-    pub scanner: String,
+    /// The scanners, each as `vscan_backends` reads it; at least one.
+    pub scanners: Vec<String>,
+    /// How they work together.
+    pub scanner_mode: ScannerMode,
+    /// How often each scanner is asked for the version of its signatures; None: never.
+    pub signature_check_interval: Option<Duration>,
+    /// A change of this file's times voids all results; None: there is no such file.
+    pub signature_epoch_file: Option<PathBuf>,
+    /// Where scanners that open paths see the files.
+    pub path_map: PathMap,
     /// Scan before a file is opened.
     pub scan_on_open: bool,
     /// Scan after a changed file is closed.
@@ -114,6 +125,17 @@ pub struct CacheLimits {
     pub entries: usize,
     /// The age at which a result is dropped.
     pub lifetime: Lifetime,
+}
+
+/// `scanner mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScannerMode {
+    /// In order: the next one is asked when the one before gave no verdict.
+    First,
+    /// Whichever has the least to do; another one when it gave no verdict.
+    Balance,
+    /// Every one of them; what one finds is found.
+    All,
 }
 
 /// `files over the limit`.

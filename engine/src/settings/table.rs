@@ -6,10 +6,11 @@
 use std::path::PathBuf;
 
 use super::option::{Alias, Applied, Kind, Opt};
+use super::path_map::PathMap;
 use super::patterns::{FileRegexp, MimeTypes, PathPatterns};
 use super::syslog::{FACILITIES, PRIORITIES};
-use super::value::{choice, entries, lifetime, name_part, scans_in_flight, size, timeout, yes_no};
-use super::{InfectedStatus, OnConfigError, OverLimit, ScanOnClose};
+use super::value::{choice, entries, interval, lifetime, name_part, scans_in_flight, size, timeout, yes_no};
+use super::{InfectedStatus, OnConfigError, OverLimit, ScanOnClose, ScannerMode};
 use crate::action::Action;
 
 fn set<T>(field: &mut T, parsed: Result<T, String>) -> Applied {
@@ -38,6 +39,15 @@ fn set_quarantine_directory(field: &mut PathBuf, text: &str) -> Applied {
     Ok(volatile.then(|| remark.to_owned()))
 }
 
+fn set_epoch_file(field: &mut Option<PathBuf>, text: &str) -> Applied {
+    let file = PathBuf::from(text);
+    if !text.is_empty() && !file.is_absolute() {
+        return Err("must be an absolute path, without quotes, or empty".to_owned());
+    }
+    *field = (!text.is_empty()).then_some(file);
+    Ok(None)
+}
+
 fn words<T>(choices: &[(&'static str, T)]) -> Vec<&'static str> {
     choices.iter().map(|(word, _)| *word).collect()
 }
@@ -51,6 +61,9 @@ fn scan_on_close(text: &str) -> Result<ScanOnClose, String> {
         Err(_) => Err("must be yes, no or wait".to_owned()),
     }
 }
+
+const SCANNER_MODE: &[(&str, ScannerMode)] =
+    &[("first", ScannerMode::First), ("balance", ScannerMode::Balance), ("all", ScannerMode::All)];
 
 const OVER_LIMIT: &[(&str, OverLimit)] = &[("allow", OverLimit::Allow), ("deny", OverLimit::Deny)];
 
@@ -83,8 +96,10 @@ pub(super) const SCANNER: Opt = Opt {
     kind: Kind::Text,
     default: "clamav:/var/run/clamav/clamd.ctl",
     on_mistake: "clamav:/var/run/clamav/clamd.ctl",
-    help: "Which scanner is asked, and where it listens: the scanner's name, a colon, and a socket.",
-    apply: |draft, text| set(&mut draft.settings.scanner, Ok(text.to_owned())),
+    help: "Which scanner is asked, and where it listens: the scanner's name, a colon, and a socket, such as \
+           clamav:tcp:192.0.2.5:3310 or icap://192.0.2.5:1344/avscan. Several stand in a list with commas, semicolons or \
+           blanks in between; \"scanner mode\" says how they work together.",
+    apply: |draft, text| set(&mut draft.scanner, Ok(text.to_owned())),
 };
 
 pub(super) const SOCKET_PATH: Opt = Opt {
@@ -112,6 +127,29 @@ pub(super) const RENAME_SUFFIX: Opt = Opt {
 pub static OPTIONS: &[Opt] = &[
     SCANNER,
     SOCKET_PATH,
+    Opt {
+        name: "scanner mode",
+        aliases: &[],
+        kind: Kind::Choice(|| words(SCANNER_MODE)),
+        default: "first",
+        on_mistake: "all",
+        help: "How several scanners work together. first: in order, the next one only while the one before gives no \
+               verdict. balance: whichever has the least to do. all: each scans every file, one after the other; a file \
+               is clean if all say so, and infected if one does. A scanner that gives no verdict is left alone for 1 \
+               second, then for 2, 4 and up to 60, while there are others.",
+        apply: |draft, text| set(&mut draft.settings.scanner_mode, choice(text, SCANNER_MODE)),
+    },
+    Opt {
+        name: "path map",
+        aliases: &[],
+        kind: Kind::List,
+        default: "",
+        on_mistake: "",
+        help: "For scanners that are told a path and see the share elsewhere: our directory, a colon, and theirs, such \
+               as /srv/share:/mnt/share. The longest directory that fits counts. Scanners that are sent the content or \
+               a descriptor do not need it.",
+        apply: |draft, text| set(&mut draft.settings.path_map, PathMap::parse(text)),
+    },
     Opt {
         name: "scan on open",
         aliases: &[],
@@ -327,9 +365,30 @@ pub static OPTIONS: &[Opt] = &[
         kind: Kind::Duration,
         default: "3600",
         on_mistake: "3600",
-        help: "How long a result is remembered. A change of the file ends it earlier; new \
-               signatures of the scanner do not, yet. -1: no limit. 0: nothing is remembered.",
+        help: "How long a result is remembered. A change of the file ends it earlier, and so do new \
+               signatures of the scanner. -1: no limit. 0: nothing is remembered.",
         apply: |draft, text| set(&mut draft.cache_lifetime, lifetime(text)),
+    },
+    Opt {
+        name: "signature check interval",
+        aliases: &[],
+        kind: Kind::Duration,
+        default: "60",
+        on_mistake: "60",
+        help: "How often a scanner is asked for the version of its signatures, at most and only while files are opened. \
+               New ones void all results that are remembered. 0: never.",
+        apply: |draft, text| set(&mut draft.settings.signature_check_interval, interval(text)),
+    },
+    Opt {
+        name: "signature epoch file",
+        aliases: &[],
+        kind: Kind::Path,
+        default: "/var/lib/vscan/epoch",
+        on_mistake: "/var/lib/vscan/epoch",
+        help: "Touching this file voids all results that are remembered. For signatures that do not show in the \
+               scanner's version, such as home-made ones: have freshclam's OnUpdateExecute touch it. Empty: there is no \
+               such file.",
+        apply: |draft, text| set_epoch_file(&mut draft.settings.signature_epoch_file, text),
     },
     Opt {
         name: "connect timeout",

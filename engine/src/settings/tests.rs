@@ -131,20 +131,23 @@ fn all_ways_to_name_the_scanner_agree() {
         ("sophie socket name = /var/run/sophie", "sophie:/var/run/sophie"),
         ("trophie socket name = /var/run/trophie", "trophie:/var/run/trophie"),
     ] {
-        assert_eq!(load_ok(text, &[]).scanner, scanner, "{text}");
+        assert_eq!(load_ok(text, &[]).scanners, [scanner], "{text}");
     }
-    assert_eq!(load_ok("scanner = clamav\nsocket path = /a", &[("socket path", "/b")]).scanner, "clamav:/b");
+    assert_eq!(
+        load_ok("scanner = clamav\nsocket path = /a", &[("socket path", "/b")]).scanners,
+        ["clamav:/b"]
+    );
 }
 
 #[test]
 fn a_scanner_that_does_not_exist_is_a_mistake() {
     for text in ["scanner = klamav:/a", "socket path = a", "clamd socket name =", "scanner = sophie"] {
         let loaded = load_with(text, &[]);
-        assert_eq!(loaded.settings.scanner, "clamav:/var/run/clamav/clamd.ctl");
+        assert_eq!(loaded.settings.scanners, ["clamav:/var/run/clamav/clamd.ctl"]);
         assert_eq!(loaded.complaints[0].severity, Severity::Mistake, "{text}");
     }
     let loaded = load_with("scanner = clamav:/a\nsocket path = /b", &[]);
-    assert_eq!(loaded.settings.scanner, "clamav:/a");
+    assert_eq!(loaded.settings.scanners, ["clamav:/a"]);
     assert!(lines(&loaded)[0].contains("has no effect"));
 }
 
@@ -253,6 +256,21 @@ exclude file regexp =
 ";
 
 #[test]
+fn a_list_names_several_scanners_and_one_mistake_costs_only_that_one() {
+    assert_eq!(load_ok("scanner = clamav:/a, sophie:/b", &[]).scanners, ["clamav:/a", "sophie:/b"]);
+    assert_eq!(load_ok("scanner mode = balance", &[]).scanner_mode, ScannerMode::Balance);
+    let loaded = load_with("scanner = klamav:/a; sophie:/b", &[]);
+    assert_eq!(loaded.settings.scanners, ["sophie:/b"]);
+    assert_eq!(loaded.complaints[0].severity, Severity::Mistake);
+    assert!(lines(&loaded)[0].ends_with("in force: scanner = sophie:/b"), "{:?}", lines(&loaded));
+    for text in ["scanner =", "scanner = ;"] {
+        let loaded = load_with(text, &[]);
+        assert_eq!(loaded.settings.scanners, ["clamav:/var/run/clamav/clamd.ctl"]);
+        assert!(lines(&loaded)[0].contains("names no scanner"), "{:?}", lines(&loaded));
+    }
+}
+
+#[test]
 fn sample_files_of_samba_vscan_mean_what_they_meant() {
     for (own, scanner) in [
         ("clamd socket name = /var/run/clamd\nscan archives = yes\n", "clamav:/var/run/clamd"),
@@ -263,7 +281,7 @@ fn sample_files_of_samba_vscan_mean_what_they_meant() {
         let loaded = load_with(&format!("{SAMBA_VSCAN}{own}"), &[]);
         assert!(loaded.complaints.iter().all(|c| c.severity != Severity::Mistake), "{:#?}", lines(&loaded));
         let settings = loaded.settings;
-        assert_eq!(settings.scanner, scanner);
+        assert_eq!(settings.scanners, [scanner]);
         assert_eq!(settings.quarantine_directory, Path::new("/tmp"));
         assert_eq!(settings.quarantine_prefix, "vir-");
         assert_eq!(settings.infected_file_action, Action::Quarantine);
@@ -303,7 +321,7 @@ fn no_value_of_any_option_makes_nonsense() {
             for wait in [settings.connect_timeout, settings.io_timeout, settings.scan_timeout] {
                 assert!(!wait.is_zero() && wait <= Duration::from_secs(86_400));
             }
-            assert!(settings.quarantine_directory.is_absolute() && !settings.scanner.is_empty());
+            assert!(settings.quarantine_directory.is_absolute() && !settings.scanners.is_empty());
             assert!(!settings.rename_prefix.is_empty() || !settings.rename_suffix.is_empty());
             assert!(settings.cache.is_none_or(|cache| cache.entries > 0));
             assert!(settings.exclude_file_regexp.is_none_or(|regexp| !regexp.is_match(b"/srv/data/a")));

@@ -109,6 +109,15 @@ pub(super) fn timeout(text: &str) -> Result<(Duration, Option<String>), String> 
     Ok((wait, remark))
 }
 
+/// How often something is done; None: never.
+pub(super) fn interval(text: &str) -> Result<Option<Duration>, String> {
+    let (interval, _) = duration(text)?;
+    if interval > LONGEST {
+        return Err("is longer than a day".to_owned());
+    }
+    Ok((!interval.is_zero()).then_some(interval))
+}
+
 /// None: the cache is off.
 pub(super) fn lifetime(text: &str) -> Result<Option<Lifetime>, String> {
     if text == "-1" {
@@ -229,6 +238,13 @@ mod tests {
         {
             assert!(timeout(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn accepts_intervals_where_zero_is_never() {
+        assert_eq!(interval("500ms"), Ok(Some(Duration::from_millis(500))));
+        assert_eq!(interval("0"), Ok(None));
+        assert!(interval("2d").is_err() && interval("soon").is_err());
     }
 
     #[test]
