@@ -72,9 +72,12 @@ impl Registry {
         self.jobs.insert(ticket, job);
     }
 
+    /// The one whose time is up first comes first: finished in this order, most of them are in time.
     pub(super) fn take_all(&mut self) -> Vec<Job> {
         self.starter = None;
-        mem::take(&mut self.jobs).into_values().collect()
+        let mut jobs: Vec<Job> = mem::take(&mut self.jobs).into_values().collect();
+        jobs.sort_by_key(|job| job.deadline);
+        jobs
     }
 
     fn insert(&mut self, job: Job) -> Ticket {
