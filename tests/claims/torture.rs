@@ -65,7 +65,8 @@ const ALL: &[&str] = &[
 ];
 
 /// Benchmarks that are to end soon.
-const OPTIONS: &[&str] = &["--option=torture:timelimit=3", "--option=torture:nprocs=2", "--option=torture:qdepth=2"];
+const OPTIONS: &[&str] =
+    &["--option=torture:timelimit=3", "--option=torture:nprocs=2", "--option=torture:qdepth=2"];
 
 /// Tests that end differently, and why that is as it should be.
 const DIFFERENT: &[(&str, &str)] = &[];
