@@ -47,6 +47,8 @@ mod pool;
 mod protected;
 /// The rig itself, on shares without our module.
 mod rig;
+/// What scanners say that cannot be had, replayed.
+mod scanner_products;
 /// What clamd says, over either kind of socket.
 mod scanners;
 /// Where settings come from.
