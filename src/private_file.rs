@@ -2,6 +2,7 @@
 //!
 //! A scanner that is passed a descriptor moves its offset, and reports files clean that it cannot read through it:
 //! so smbd's descriptors are never passed, and ours are always opened for reading.
+#![forbid(unsafe_code)]
 
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 

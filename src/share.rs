@@ -1,4 +1,5 @@
 //! One client's connection to one share: its protection, and what is going on in it.
+#![forbid(unsafe_code)]
 
 use std::cell::RefCell;
 use std::os::fd::AsFd;
@@ -12,6 +13,7 @@ use vscan_engine::protection::{Allowance, Context, Denial, Judgement, Place, Pro
 use vscan_engine::settings::ScanOnClose;
 
 use crate::host::NtStatus;
+use crate::host::client::ClientSockets;
 use crate::private_file::proc_name;
 
 /// A connection. Hooks nest, so everything that changes is in cells that are borrowed for a moment only.
@@ -24,6 +26,7 @@ pub struct Share {
     path: Vec<u8>,
     /// The same without symlinks: what the kernel says of descriptors.
     real_path: Vec<u8>,
+    sockets: ClientSockets,
     /// For the opens that are under way, innermost last.
     grants: RefCell<Vec<Grant>>,
 }
@@ -62,6 +65,7 @@ impl Share {
             client: connected.client.to_owned(),
             path,
             real_path,
+            sockets: ClientSockets::find(),
             grants: RefCell::default(),
         }
     }
@@ -79,6 +83,11 @@ impl Share {
     /// Who is asking.
     pub fn context(&self) -> Context<'_> {
         Context { share: &self.name, share_path: &self.path, user: &self.user, client: &self.client }
+    }
+
+    /// The client's connections.
+    pub fn sockets(&self) -> &ClientSockets {
+        &self.sockets
     }
 
     /// Whether files are scanned when they are opened.

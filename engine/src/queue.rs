@@ -90,6 +90,11 @@ impl Queue {
         }
     }
 
+    /// How many scans run.
+    pub fn running(&self) -> usize {
+        self.documents.running.len() + self.large.running.len()
+    }
+
     /// How many scans wait for their turn.
     pub fn waiting(&self) -> usize {
         [&self.documents, &self.large].iter().map(|lane| lane.opens.len() + lane.closes.len()).sum()

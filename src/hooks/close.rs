@@ -38,8 +38,19 @@ pub fn before(share: &Share, descriptor: HostFd<'_>, writer: &Writer) -> Option<
     }
 }
 
-/// Scans what was written, or has it scanned; whether the client is to be told that its file was refused.
+/// Looks at the file now, or once the client has its answer; whether it is to be told that the file was refused.
 pub fn after(share: &Rc<Share>, scan: CloseScan) -> bool {
+    match share.protection().settings().scan_on_close {
+        ScanOnClose::Wait => look(share, scan),
+        ScanOnClose::Yes | ScanOnClose::No => {
+            scans::look_later(share, scan);
+            false
+        }
+    }
+}
+
+/// Scans what was written, or has it scanned; whether it was refused.
+pub fn look(share: &Rc<Share>, scan: CloseScan) -> bool {
     let Ok(stat) = fstat(&scan.file) else { return false };
     let identity = Identity::of(&stat);
     // Removed while it was open: nobody can open it any more.
@@ -63,8 +74,8 @@ pub fn after(share: &Rc<Share>, scan: CloseScan) -> bool {
             }
         },
     };
-    match (judgement, protection.settings().scan_on_close) {
-        (Judgement::Denied(denial), ScanOnClose::Wait) => denial.infected,
-        (Judgement::Denied(_), ScanOnClose::Yes | ScanOnClose::No) | (Judgement::Allowed(_), _) => false,
+    match judgement {
+        Judgement::Denied(denial) => denial.infected,
+        Judgement::Allowed(_) => false,
     }
 }

@@ -4,6 +4,7 @@
 //! through `views`, keeps its own data through `state`, and answers through `entry`.
 
 mod abi;
+pub mod client;
 mod entry;
 pub mod event;
 mod guard;

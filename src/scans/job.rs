@@ -3,7 +3,7 @@
 use std::mem;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use vscan_engine::identity::{FileKey, Identity};
 use vscan_engine::protection::{Judgement, Occasion, Scan, Settled};
@@ -28,6 +28,19 @@ pub(super) struct Job {
     watch: Option<Watch>,
     timer: Option<Timer>,
     pub(super) stage: Stage,
+}
+
+/// How long a client's only request may keep smbd waiting before it is parked. smbd tells the client to wait after half a
+/// millisecond, and a scanner that has not answered after two is one that takes its time.
+const MOMENT: Duration = Duration::from_millis(2);
+
+/// Whether to wait a moment for a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// No: others have news to be heard.
+    None,
+    /// As long as the client asks for nothing else.
+    Moment,
 }
 
 pub(super) enum Stage {
@@ -64,11 +77,19 @@ impl Job {
     }
 
     /// Takes the scan as far as it goes without waiting; the judgement when it is over.
-    pub(super) fn go_on(&mut self, ticket: Ticket) -> Option<Judgement> {
+    ///
+    /// With patience, it waits a moment for as long as nobody else has anything to do: most scans are over by then, and
+    /// parking a request costs more than that.
+    pub(super) fn go_on(&mut self, ticket: Ticket, patience: Patience) -> Option<Judgement> {
         let share = self.share.clone();
         let mut scan = self.take_scan()?;
+        let until = match patience {
+            Patience::None => None,
+            Patience::Moment => Some(Instant::now() + MOMENT),
+        };
         loop {
             let outcome = match share.protection().advance(&mut scan) {
+                Progress::Waiting(Wait::Readable, _) if answers_within(&share, &scan, until) => continue,
                 Progress::Waiting(wait, until) => {
                     self.arm(&scan, ticket, wait, until);
                     self.stage = Stage::Running(scan);
@@ -144,5 +165,13 @@ impl Job {
         if let Some(timer) = self.timer.take() {
             timer.has_fired();
         }
+    }
+}
+
+/// Whether the scanner answers before the client says anything else, and before the time is up.
+fn answers_within(share: &Share, scan: &Scan, until: Option<Instant>) -> bool {
+    match (scan.exchange.socket(), until) {
+        (Some(socket), Some(until)) => share.sockets().wait_quietly(socket, until),
+        (None, _) | (_, None) => false,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A scan begins here when a file is opened or closed, goes on whenever smbd's event loop has news of it, and ends with an
 //! answer for the requests that were parked for it. Nothing here waits, but for the few functions that say so.
+#![forbid(unsafe_code)]
 
 mod check;
 mod job;
@@ -17,10 +18,11 @@ use vscan_engine::log::{Level, Printable};
 use vscan_engine::protection::{Allowance, Judgement, Occasion};
 use vscan_engine::queue::Ticket;
 
+use crate::hooks::close::{self, CloseScan};
 use crate::host::park::{self, Parkable, RequestId};
 use crate::share::Share;
 use check::Checking;
-use job::{Job, Stage};
+use job::{Job, Patience, Stage};
 use registry::{EVERYBODY, MOST_WAITING, Parked, Registry};
 
 /// How often one request is parked for a file that has changed again by the time it was scanned.
@@ -121,6 +123,18 @@ pub fn judge_open(
     wait_for(ticket).map_or(Opening::Unreadable, Opening::Judged)
 }
 
+/// Puts off the look at a closed file until smbd has answered the client.
+pub fn look_later(share: &Rc<Share>, closed: CloseScan) {
+    with(|scans| scans.look_later(share, closed));
+}
+
+fn look_at_closed_files() {
+    for (share, closed) in with(|scans| std::mem::take(&mut scans.closed)) {
+        // Whoever closed it does not wait for what comes of it.
+        let _ = close::look(&share, closed);
+    }
+}
+
 /// Has a file scanned that was changed and closed; nobody waits for it.
 pub fn scan_closed(share: &Rc<Share>, path: &[u8], identity: &Identity, file: OwnedFd) {
     if !with(|scans| scans.add_for_close(share, identity, path, file)) {
@@ -159,7 +173,7 @@ fn wait_for(ticket: Ticket) -> Option<Judgement> {
 /// A socket has news for a scan.
 pub fn on_socket(ticket: Ticket) {
     if let Some(job) = with(|scans| scans.take(ticket)) {
-        go_on(ticket, job);
+        go_on(ticket, job, Patience::None);
     } else if let Some(checking) = with(|scans| scans.checks.remove(&ticket)) {
         go_on_checking(ticket, checking);
     }
@@ -171,6 +185,7 @@ pub fn on_time(ticket: Ticket) {
         if let Some(timer) = with(|scans| scans.starter.take()) {
             timer.has_fired();
         }
+        look_at_closed_files();
         return start_what_waits();
     }
     if let Some(mut checking) = with(|scans| scans.checks.remove(&ticket)) {
@@ -193,7 +208,7 @@ pub fn on_time(ticket: Ticket) {
         Stage::Waiting(_) => answer_all(ticket, &job, job.expire()),
         stage @ (Stage::Running(_) | Stage::Over) => {
             job.stage = stage;
-            go_on(ticket, job);
+            go_on(ticket, job, Patience::None);
         }
     }
 }
@@ -217,6 +232,7 @@ pub fn recover_from_panic() {
 /// smbd ends: finishes the scans of closed files, each within its deadline, and names those it could not finish. Waits.
 pub fn finish_all() {
     drop(with(|scans| std::mem::take(&mut scans.checks)));
+    look_at_closed_files();
     for mut job in with(Registry::take_all) {
         if !job.was_closed {
             continue;
@@ -243,15 +259,17 @@ fn start_what_waits() {
     }
     while let Some(ticket) = with(|scans| scans.queue.start_next()) {
         if let Some(job) = with(|scans| scans.take(ticket)) {
-            go_on(ticket, job);
+            // Only the first scan of all, and only for a client that waits for it.
+            let alone = with(|scans| scans.queue.running()) == 1 && !job.waiters.is_empty();
+            go_on(ticket, job, if alone { Patience::Moment } else { Patience::None });
         }
     }
     with(|scans| scans.is_starting = false);
 }
 
-/// Takes a scan as far as it goes without waiting.
-fn go_on(ticket: Ticket, mut job: Job) {
-    match job.go_on(ticket) {
+/// Takes a scan as far as it goes.
+fn go_on(ticket: Ticket, mut job: Job, patience: Patience) {
+    match job.go_on(ticket, patience) {
         Some(judgement) => answer_all(ticket, &job, judgement),
         None => with(|scans| scans.put_back(ticket, job)),
     }

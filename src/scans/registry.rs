@@ -13,6 +13,7 @@ use vscan_engine::queue::{Queue, Ticket, Urgency};
 use super::Answer;
 use super::check::Checking;
 use super::job::{Job, Stage};
+use crate::hooks::close::CloseScan;
 use crate::host::event::{self, Timer};
 use crate::host::park::RequestId;
 use crate::share::Share;
@@ -33,6 +34,8 @@ pub(super) struct Registry {
     pub(super) checks: HashMap<Ticket, Checking>,
     requests: HashMap<RequestId, Request>,
     last_ticket: u64,
+    /// Files that were closed a moment ago, not looked at yet.
+    pub(super) closed: Vec<(Rc<Share>, CloseScan)>,
     pub(super) starter: Option<Timer>,
     pub(super) is_starting: bool,
     finishes_at_exit: bool,
@@ -74,9 +77,12 @@ impl Registry {
         self.jobs.insert(ticket, job);
     }
 
+    /// All jobs, the oldest first.
     pub(super) fn take_all(&mut self) -> Vec<Job> {
         self.starter = None;
-        mem::take(&mut self.jobs).into_values().collect()
+        let mut jobs: Vec<_> = mem::take(&mut self.jobs).into_iter().collect();
+        jobs.sort_by_key(|(ticket, _)| *ticket);
+        jobs.into_iter().map(|(_, job)| job).collect()
     }
 
     pub(super) fn new_ticket(&mut self) -> Ticket {
@@ -119,9 +125,6 @@ impl Registry {
         }
         if self.jobs.len() >= MOST_WAITING {
             return false;
-        }
-        if !mem::replace(&mut self.finishes_at_exit, true) {
-            event::finish_at_exit();
         }
         let rest = rest(identity, granularity(&file));
         let mut job = Job::new(share, identity, path, Stage::Resting(file));
@@ -217,11 +220,30 @@ impl Registry {
             return None;
         }
         self.queue.remove(ticket);
-        if self.starter.is_none() && self.queue.waiting() > 0 {
+        if self.queue.waiting() > 0 {
             // Not here: smbd is in the middle of freeing something.
-            self.starter = Timer::new(Instant::now(), EVERYBODY);
+            self.start_soon();
         }
         self.jobs.remove(&ticket)
+    }
+
+    /// Has smbd's loop come back to what is to be done.
+    fn start_soon(&mut self) {
+        if self.starter.is_none() {
+            self.starter = Timer::new(Instant::now(), EVERYBODY);
+        }
+    }
+
+    pub(super) fn look_later(&mut self, share: &Rc<Share>, closed: CloseScan) {
+        self.must_finish_at_exit();
+        self.closed.push((share.clone(), closed));
+        self.start_soon();
+    }
+
+    fn must_finish_at_exit(&mut self) {
+        if !mem::replace(&mut self.finishes_at_exit, true) {
+            event::finish_at_exit();
+        }
     }
 
     /// After a panic: answers the requests whose scan got lost with it.

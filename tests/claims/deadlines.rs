@@ -86,8 +86,7 @@ fn connect_timeout((policy, ending): (&str, Status)) {
     let dir = tempfile::tempdir().unwrap();
     let _deaf = deaf_scanner(dir.path());
     let socket = dir.path().join("deaf.sock");
-    let conf =
-        format!("[samba-vscan]\nscanner = clamav:{}\nconnect timeout = 2\n{policy}", socket.display());
+    let conf = format!("[samba-vscan]\nscanner = clamav:{}\nconnect timeout = 2\n{policy}", socket.display());
     let smbd = Smbd::with(Share::vscan("s", &conf));
     std::fs::File::create(smbd.dir("s").join("slow.doc")).unwrap().write_all(b"content").unwrap();
     std::fs::write(smbd.dir("s").join("empty.doc"), b"").unwrap();
@@ -116,7 +115,8 @@ fn connect_timeout_allows_a_parked_open_when_told_to() {
 /// A scanner that says something now and then is given time; the scan as a whole still has an end.
 #[test]
 fn signs_of_life_put_io_timeout_off() {
-    let scanner = FakeDaemon::unix(Conduct::AnswerSlowly(b"fd[12]: OK\0".to_vec(), 1, Duration::from_millis(400)));
+    let scanner =
+        FakeDaemon::unix(Conduct::AnswerSlowly(b"fd[12]: OK\0".to_vec(), 1, Duration::from_millis(400)));
     let conf = format!("scanner = clamav:{}\nio timeout = 2\n", scanner.socket().display());
     let it = Scanned::behind(scanner, &conf, |share| share, |builder| builder);
     it.plant("slow.doc", b"content");

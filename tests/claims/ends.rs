@@ -464,3 +464,46 @@ fn a_client_that_ends_does_not_take_the_scan_from_another_client() {
     two.close(second.wait().handle().unwrap()).wait().status.ok().unwrap();
     it.is_quiet(&quiet);
 }
+
+#[test]
+fn opens_are_parked_on_each_channel_of_a_session() {
+    let it =
+        Scanned::with("", |share| share, |builder| builder.global("server multi channel support", "yes"));
+    it.plant("slow.doc", b"needle and hay");
+    it.plant("bad.com", &eicar());
+    let (client, _) = it.connect();
+    client.add_channel().wait().status.ok().unwrap();
+    it.scanner.hold();
+    let first = it.park(&client, "slow.doc");
+    let second = client.open_on_second_channel("slow.doc", Open::read());
+    let bad = client.open_on_second_channel("bad.com", Open::read());
+    second.wait_until_pending();
+    bad.wait_until_pending();
+    it.scanner.release();
+    for open in [first, second] {
+        client.close(open.wait().handle().unwrap()).wait().status.ok().unwrap();
+    }
+    assert_eq!(bad.wait().status, Status::VIRUS_INFECTED);
+    it.is_unharmed();
+}
+
+#[test]
+fn a_lost_channel_does_not_take_the_scan_from_the_other() {
+    let it =
+        Scanned::with("", |share| share, |builder| builder.global("server multi channel support", "yes"));
+    it.plant("slow.doc", b"needle and hay");
+    it.plant("other.doc", b"other");
+    let (client, quiet) = it.connect();
+    client.add_channel().wait().status.ok().unwrap();
+    it.scanner.hold();
+    let first = it.park(&client, "slow.doc");
+    for name in ["slow.doc", "other.doc"] {
+        client.open_on_second_channel(name, Open::read()).wait_until_pending();
+    }
+    client.disconnect_second_channel();
+    assert_eq!(client.open("nothing", Open::read()).wait().status, Status::OBJECT_NAME_NOT_FOUND);
+    it.scanner.release();
+    client.close(first.wait().handle().unwrap()).wait().status.ok().unwrap();
+    assert!(client.server().is_alive());
+    it.is_quiet(&quiet);
+}

@@ -5,6 +5,8 @@
 
 /// What is done with an infected file.
 mod actions;
+/// The benchmark command.
+mod benchmark;
 /// Which results are remembered, and for how long.
 mod cache;
 /// Scans of files that were closed.

@@ -107,7 +107,8 @@ fn large_files_wait_for_each_other_only() {
     let small: Vec<_> = (0..4).map(|i| client.open(&format!("small{i}"), Open::read())).collect();
     it.scanner.wait_for_scans(scans + 6, SOON);
     // A quarter of eight large files at once; no more of them have begun.
-    let sizes: Vec<usize> = it.scanner.requests()[scans..].iter().map(|r| r.descriptor_content().len()).collect();
+    let sizes: Vec<usize> =
+        it.scanner.requests()[scans..].iter().map(|r| r.descriptor_content().len()).collect();
     assert_eq!(sizes, [200_000, 200_000, 200, 200, 200, 200]);
     it.scanner.release();
     for open in large.iter().chain(&small).chain([&held]) {
@@ -171,9 +172,7 @@ fn other_requests_are_served_while_the_scanner_does_not_read() {
     let connections = it.scanner.connections();
     let large = client.open("large", Open::read());
     large.wait_until_pending();
-    eventually("the scanner is called", SOON, || {
-        (it.scanner.connections() > connections).then_some(())
-    });
+    eventually("the scanner is called", SOON, || (it.scanner.connections() > connections).then_some(()));
     it.scanner.now(Conduct::Relay(Clamd::shared().socket()));
     for i in 0..10 {
         it.plant(&format!("small{i}"), &clean(i, 200));

@@ -8,6 +8,7 @@ A command is sent to the server as soon as its line is read, without waiting for
     {"id": 6, "op": "cancel", "of": 1}
     {"id": 7, "op": "tree_disconnect"}
     {"id": 8, "op": "logoff"}
+    {"id": 9, "op": "add_channel"}      a second TCP connection of the same session; commands with "channel": 1 use it
     {"op": "kill"}                      drop the TCP connection without a word
 
 A handle is known by the id of the create that opened it. Events:
@@ -130,12 +131,31 @@ class Outstanding(dict):
         return self.breaks if key == UNSOLICITED else super().__getitem__(key)
 
 
+class Channel(Session):
+    """One more connection of a session: its requests to set up the session bind, and are signed with the session's key."""
+
+    def __init__(self, connection, session):
+        super().__init__(connection, session.username, session.password, require_encryption=False)
+        self.session_id = session.session_id
+        connection.session_table[session.session_id] = session
+        send = connection.send
+
+        def bind(message, **options):
+            message["flags"] = 1
+            return send(message, force_signature=True, **options)
+
+        connection.send = bind
+        self.connect()
+        connection.send = send
+
+
 class Client:
     def __init__(self, port, share, user, password, guid):
         self.opens = {}
         self.requests = {}
-        self.connection = wire.Connection(uuid.UUID(int=int(guid)), "127.0.0.1", port, require_signing=True)
-        self.connection.connect()
+        self.connect = lambda: self.open_connection(uuid.UUID(int=int(guid)), port)
+        self.connection = self.connect()
+        self.channels = [self.connection]
         self.session = Session(self.connection, user, password, require_encryption=False)
         self.session.connect()
         self.tree = TreeConnect(self.session, f"\\\\127.0.0.1\\{share}")
@@ -145,6 +165,21 @@ class Client:
         self.connection.echo(self.session.session_id, credit_request=500)
         say("connected", port=self.connection.transport._sock.getsockname()[1])
         threading.Thread(target=self.watch_connection, daemon=True).start()
+
+    def open_connection(self, guid, port):
+        connection = wire.Connection(guid, "127.0.0.1", port, require_signing=True)
+        connection.client_capabilities |= wire.Capabilities.SMB2_GLOBAL_CAP_MULTI_CHANNEL
+        connection.connect()
+        return connection
+
+    def add_channel(self, command):
+        began = time.monotonic()
+        connection = self.connect()
+        Channel(connection, self.session).tree_connect_table = self.session.tree_connect_table
+        connection.outstanding_requests = Outstanding(self.on_break)
+        connection.echo(self.session.session_id, credit_request=500)
+        self.channels.append(connection)
+        say("done", id=command["id"], status=0, ms=(time.monotonic() - began) * 1000)
 
     def watch_connection(self):
         self.connection._t_worker.join()
@@ -235,20 +270,23 @@ class Client:
 
     def run(self, command):
         ids = (self.session.session_id, self.tree.tree_connect_id)
+        connection = self.channels[command.get("channel", 0)]
         if command["op"] == "kill":
-            self.connection.transport.close()
+            connection.transport.close()
+        elif command["op"] == "add_channel":
+            self.add_channel(command)
         elif command["op"] == "cancel":
             self.requests[command["of"]].cancel()
         elif command["op"] == "compound":
             parts = command["parts"]
             began = time.monotonic()
-            requests = self.connection.send_compound([self.message(part) for part in parts], *ids, related=True)
+            requests = connection.send_compound([self.message(part) for part in parts], *ids, related=True)
             for part, request in zip(parts, requests):
                 self.follow(part, request, began)
         else:
             message = self.message(command)
             began = time.monotonic()
-            self.follow(command, self.connection.send(message, *ids, credit_request=8), began)
+            self.follow(command, connection.send(message, *ids, credit_request=8), began)
 
     def follow(self, command, request, began):
         self.requests[command["id"]] = request
@@ -266,7 +304,7 @@ class Client:
             answer = SMB2ReadResponse()
             answer.unpack(header["data"].get_value())
             fields = {"data": answer["buffer"].get_value().hex()}
-        self.connection.outstanding_requests.pop(request.message["message_id"].get_value(), None)
+        request._connection.outstanding_requests.pop(request.message["message_id"].get_value(), None)
         say("done", id=command["id"], status=status, ms=(time.monotonic() - began) * 1000, **fields)
 
     def on_created(self, command, header):

@@ -181,6 +181,23 @@ impl Client {
         self.close(handle).wait().status.ok()
     }
 
+    /// Opens a second TCP connection for the same session.
+    pub fn add_channel(&self) -> Pending {
+        self.send(json!({ "op": "add_channel" }))
+    }
+
+    /// Asks to open a file, over the second connection.
+    pub fn open_on_second_channel(&self, name: &str, open: Open) -> Pending {
+        let mut command = open.command(name);
+        command["channel"] = 1.into();
+        self.send(command)
+    }
+
+    /// Drops the second connection without a word. What is outstanding there is not answered.
+    pub fn disconnect_second_channel(&self) {
+        self.post(&json!({ "op": "kill", "channel": 1 }));
+    }
+
     /// Drops the TCP connection without a word. All that is outstanding ends with [`Status::DISCONNECTED`].
     pub fn disconnect(&self) {
         self.post(&json!({ "op": "kill" }));

@@ -16,8 +16,11 @@ pub fn module() -> PathBuf {
 }
 
 fn build() -> PathBuf {
+    // An optimised rig is there to measure an optimised module.
+    let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--package", "vscan", "--message-format", "json-render-diagnostics"])
+        .args(["build", "--package", "vscan", "--profile", profile])
+        .args(["--message-format", "json-render-diagnostics"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .stderr(Stdio::inherit())
         .output()

@@ -68,7 +68,9 @@ impl Scanned {
 
     /// The names of the infected files in quarantine, without their records.
     pub fn quarantine(&self) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(self.smbd.path("quarantine/vscan-quarantine")) else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir(self.smbd.path("quarantine/vscan-quarantine")) else {
+            return Vec::new();
+        };
         let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
         names.filter(|name| name.starts_with("vir-") && !name.ends_with(".json")).collect()
     }

@@ -61,7 +61,7 @@ impl Bench {
             self.heard(&mut round, outcomes.next().expect("no other scanner is asked"));
         }
         assert_eq!(outcomes.next(), None, "another scanner is asked");
-        (asked, self.pool.answer(&round, |outcome| matches!(outcome, Err(_))))
+        (asked, self.pool.answer(&round, Outcome::is_err))
     }
 
     fn lines(&self) -> Vec<String> {
@@ -100,7 +100,9 @@ fn any_verdict_of_the_first_is_the_last_word() {
 #[test]
 fn without_a_verdict_the_next_one_is_asked() {
     let mut bench = Bench::new(ScannerMode::First);
-    for fault in [down(), garbled(), Err(Fault::Misbehaved("no memory".into())), Err(Fault::Caller("name".into()))] {
+    for fault in
+        [down(), garbled(), Err(Fault::Misbehaved("no memory".into())), Err(Fault::Caller("name".into()))]
+    {
         let (asked, answer) = bench.play(&[fault, infected("Evil")]);
         assert_eq!((asked, answer.outcome), (vec!["clamav", "sophie"], infected("Evil")));
         assert_eq!(answer.scanner, "sophie");
@@ -124,7 +126,10 @@ fn when_all_fail_each_says_why() {
 fn each_change_is_said_once() {
     let mut bench = Bench::new(ScannerMode::First);
     bench.play(&[down(), clean()]);
-    assert_eq!(bench.lines(), ["scanner clamav at unix:/a is down (nobody listens); using sophie at unix:/b"]);
+    assert_eq!(
+        bench.lines(),
+        ["scanner clamav at unix:/a is down (nobody listens); using sophie at unix:/b"]
+    );
     assert_eq!(bench.play(&[clean()]).0, ["sophie"]);
     bench.now += Duration::from_secs(1);
     assert_eq!(bench.play(&[down(), clean()]).0, ["clamav", "sophie"]);

@@ -1,0 +1,117 @@
+//! What protection costs: a plain share, vscan and Samba's own virusfilter side by side, with one smbd and one clamd.
+//!
+//! All contenders run in one process of this program and take turns in short rounds, so that whatever else the machine
+//! does meets all of them; what is printed are medians over the rounds, and ratios taken within a round. See
+//! docs/benchmark.md.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+
+mod clamd;
+mod client;
+mod fresh;
+mod ground;
+mod known;
+mod measure;
+mod memory;
+mod table;
+mod upload;
+mod wire;
+
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use ground::{Ground, Seeds};
+
+/// Bytes of a small file.
+const SMALL: usize = 8192;
+
+/// How much is done.
+struct Plan {
+    /// Never-seen files for each contender and mode, in all rounds.
+    files: usize,
+    rounds: usize,
+    /// How often the files of (c) are visited.
+    passes: usize,
+    slow_scan: Duration,
+    uploads: usize,
+    upload_mib: usize,
+}
+
+impl Plan {
+    const FULL: Self = Self {
+        files: 2000,
+        rounds: 20,
+        passes: 3,
+        slow_scan: Duration::from_secs(30),
+        uploads: 15,
+        upload_mib: 256,
+    };
+
+    /// Enough to see that all of it works.
+    const QUICK: Self = Self {
+        files: 40,
+        rounds: 2,
+        passes: 1,
+        slow_scan: Duration::from_secs(2),
+        uploads: 1,
+        upload_mib: 8,
+    };
+}
+
+const USAGE: &str = "usage: bench [--quick] [--slow-scan SECONDS]\n\
+                     Prints what a scan costs. --quick: only to see that it works; its numbers mean nothing.";
+
+fn main() -> ExitCode {
+    let Some(plan) = plan(std::env::args().skip(1)) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    print_circumstances();
+    let ground = Ground::prepare();
+    let mut seeds = Seeds::new();
+    known::run(&ground, &mut seeds, &plan);
+    let mut visitors = fresh::never_seen(&ground, &mut seeds, &plan);
+    fresh::again(&ground, &mut visitors, &plan);
+    upload::run(&ground, &mut visitors, &mut seeds, &plan);
+    memory::run(&ground, &visitors, &mut seeds);
+    println!("\nload while this ran: {}", first_words("/proc/loadavg", 3));
+    ExitCode::SUCCESS
+}
+
+fn plan(mut arguments: impl Iterator<Item = String>) -> Option<Plan> {
+    let mut plan = Plan::FULL;
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--quick" => plan = Plan::QUICK,
+            "--slow-scan" => plan.slow_scan = Duration::from_secs(arguments.next()?.parse().ok()?),
+            _ => return None,
+        }
+    }
+    Some(plan)
+}
+
+/// What the numbers depend on.
+fn print_circumstances() {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    println!("{}; {}", first_line("smbd"), first_line("clamd"));
+    println!("Linux {}, {cpus} CPUs", first_words("/proc/sys/kernel/osrelease", 1));
+    println!("load before: {}", first_words("/proc/loadavg", 3));
+    if cfg!(debug_assertions) {
+        println!("NOT OPTIMISED (run with --release): these numbers mean nothing");
+    }
+}
+
+fn first_line(program: &str) -> String {
+    let output = Command::new(program).arg("--version").output().expect("run tests/setup.sh first");
+    String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()
+}
+
+fn first_words(file: &str, count: usize) -> String {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.split_whitespace().take(count).collect::<Vec<_>>().join(" ")
+}
+
+/// Files that are scanned in the tick of the kernel's clock in which they were written are scanned again next time.
+fn settle() {
+    std::thread::sleep(Duration::from_millis(50));
+}
