@@ -61,7 +61,7 @@ impl Bench {
             self.heard(&mut round, outcomes.next().expect("no other scanner is asked"));
         }
         assert_eq!(outcomes.next(), None, "another scanner is asked");
-        (asked, self.pool.answer(&round, |outcome| matches!(outcome, Err(_))))
+        (asked, self.pool.answer(&round, Outcome::is_err))
     }
 
     fn lines(&self) -> Vec<String> {

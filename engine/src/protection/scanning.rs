@@ -1,0 +1,218 @@
+//! Scans: from a file to an answer of the scanners, whoever drives them.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Instant;
+
+use rustix::fs::{AtFlags, CWD, statat};
+use vscan_backends::dialogue::{Object, Outcome, Scanner, Takes};
+use vscan_backends::verdict::Fault;
+
+use super::{Context, Judgement, MAX_SCANS, Occasion, Place, Protection, identity_of, unsteady};
+use crate::cache::{Circumstances, Known};
+use crate::identity::{FileTime, Identity, granularity};
+use crate::log::Level;
+use crate::policy::{self, Access};
+use crate::report;
+use crate::scan::exchange::{Exchange, Progress};
+use crate::scan::pool::{Answer, Round, Within};
+use crate::scan::version::Check;
+use crate::scan::{Timeouts, blocking};
+
+/// A scan under way, for those who drive it by themselves.
+pub struct Scan {
+    /// Advance this until it is done.
+    pub exchange: Exchange,
+    round: Round,
+    about: About,
+}
+
+/// What a scan is about.
+struct About {
+    identity: Identity,
+    began: FileTime,
+    started: Instant,
+    deadline: Instant,
+    signatures: u64,
+    attempt: u32,
+    path: Vec<u8>,
+}
+
+/// What the end of an exchange leads to.
+pub enum Settled {
+    /// The file has changed meanwhile, or another scanner is to be asked: this scan goes on.
+    Again(Box<Scan>),
+    /// There is an outcome: see [`Protection::conclude`].
+    Ended(Ended),
+}
+
+/// A scan that is over.
+pub struct Ended {
+    pub(super) file: OwnedFd,
+    pub(super) identity: Identity,
+    pub(super) answer: Answer,
+}
+
+impl Protection {
+    /// Scans a file and waits for the end. `file` is a private descriptor opened for reading.
+    pub fn scan(
+        &self,
+        file: OwnedFd,
+        place: &Place<'_>,
+        occasion: Occasion,
+        context: &Context<'_>,
+    ) -> Judgement {
+        let deadline = Instant::now() + self.settings.scan_timeout;
+        self.wait_for(self.begin(file, place, deadline), place, occasion, context)
+    }
+
+    /// Waits for the end of a scan that was begun.
+    pub fn wait_for(
+        &self,
+        mut scan: Scan,
+        place: &Place<'_>,
+        occasion: Occasion,
+        context: &Context<'_>,
+    ) -> Judgement {
+        loop {
+            let outcome = blocking::run(&mut scan.exchange, &*self.privilege);
+            match self.settle(scan, outcome, place) {
+                Settled::Again(next) => scan = *next,
+                Settled::Ended(ended) => return self.conclude(&ended, place, occasion, context),
+            }
+        }
+    }
+
+    /// Advances a scan that was begun, with the rights that it needs.
+    pub fn advance(&self, scan: &mut Scan) -> Progress {
+        scan.exchange.advance(Instant::now(), &*self.privilege)
+    }
+
+    /// Starts a scan that the caller drives, and that is over by the deadline.
+    pub fn begin(&self, file: OwnedFd, place: &Place<'_>, deadline: Instant) -> Scan {
+        self.attempt(file, place.path.to_vec(), deadline, 1)
+    }
+
+    fn attempt(&self, file: OwnedFd, path: Vec<u8>, deadline: Instant, attempt: u32) -> Scan {
+        // All before the scan: whatever happens to the file from here on makes a difference at the end.
+        let began = FileTime::now();
+        let signatures = self.signatures();
+        let identity = identity_of(file.as_fd());
+        let now = Instant::now();
+        let mut round = Round::default();
+        let exchange = match self.pool.next(&mut round, now) {
+            Some(member) => self.ask(member.scanner(), file, &path, &identity, deadline),
+            // The round knows why.
+            None => Exchange::failed(file, Fault::Caller("nobody was asked".into()), self.timeouts(), now),
+        };
+        let about = About { identity, began, started: now, deadline, signatures, attempt, path };
+        Scan { exchange, round, about }
+    }
+
+    /// Begins to ask one scanner.
+    fn ask(
+        &self,
+        scanner: &dyn Scanner,
+        file: OwnedFd,
+        path: &[u8],
+        identity: &Identity,
+        deadline: Instant,
+    ) -> Exchange {
+        let (now, timeouts) = (Instant::now(), self.timeouts());
+        if !finds_by_path(scanner, path, identity) {
+            let why = "its path leads to another file than the one that was opened";
+            return Exchange::failed(file, Fault::Caller(why.into()), timeouts, now);
+        }
+        let path = match (scanner.takes(), scanner.endpoint()) {
+            (Takes::Path, Some(_)) => self.settings.path_map.seen_by_scanner(path),
+            (Takes::Path | Takes::Descriptor | Takes::Stream, _) => path.into(),
+        };
+        let object = Object { path: &path, size: identity.size };
+        Exchange::new(scanner, file, &object, timeouts, deadline, now)
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            connect: self.settings.connect_timeout,
+            io: self.settings.io_timeout,
+            scan: self.settings.scan_timeout,
+        }
+    }
+
+    /// Takes the outcome of an exchange to the end of the scan, or to the next scanner, or to the next attempt.
+    pub fn settle(&self, scan: Scan, outcome: Outcome, place: &Place<'_>) -> Settled {
+        let Scan { exchange, mut round, about } = scan;
+        let About { identity, deadline, attempt, .. } = about;
+        let now = Instant::now();
+        let was_connected = exchange.was_connected();
+        let file = exchange.into_file();
+        let within = Within { now, deadline, log: self.log() };
+        let asked = self.pool.heard(&mut round, &outcome, was_connected, &within);
+        if let Some(member) = asked {
+            let took = now.saturating_duration_since(about.started);
+            report::scanned(self.log(), place, member.scanner().name(), &outcome, took);
+        }
+        let changed = outcome.is_ok()
+            && (identity_of(file.as_fd()) != identity
+                || asked.is_some_and(|member| !finds_by_path(member.scanner(), &about.path, &identity)));
+        if changed && attempt < MAX_SCANS {
+            return Settled::Again(Box::new(self.attempt(file, about.path, deadline, attempt + 1)));
+        }
+        if !changed
+            && now < deadline
+            && let Some(member) = self.pool.next(&mut round, now)
+        {
+            let exchange = self.ask(member.scanner(), file, &about.path, &identity, deadline);
+            return Settled::Again(Box::new(Scan { exchange, round, about }));
+        }
+        Settled::Ended(self.end(file, round, &about, changed))
+    }
+
+    /// Remembers what the scanners have said, if that is possible.
+    fn end(&self, file: OwnedFd, round: Round, about: &About, changed: bool) -> Ended {
+        let is_denied = |outcome: &Outcome| policy::after(outcome, &self.settings).access != Access::Allow;
+        let mut answer = self.pool.answer(&round, is_denied);
+        if changed {
+            answer.outcome = unsteady(answer.outcome);
+        }
+        if let Some(known) = answer.outcome.as_ref().ok().and_then(Known::from_verdict).filter(|_| !changed) {
+            let circumstances = Circumstances {
+                began: about.began,
+                signatures: about.signatures,
+                granularity: granularity(file.as_fd()),
+                ended: Instant::now(),
+            };
+            self.cache.borrow_mut().store(about.identity, known, &circumstances);
+        }
+        Ended { file, identity: about.identity, answer }
+    }
+
+    /// A number that changes with anything that voids all results.
+    pub(super) fn signatures(&self) -> u64 {
+        if let Some(file) = self.epoch.look(Instant::now(), &*self.privilege) {
+            let text = format!("{} was touched: earlier results are void", file.display());
+            self.log().line(Level::Notice, &text);
+        }
+        self.epoch.changes() + self.pool.signature_changes()
+    }
+
+    /// A question for the version of a scanner's signatures, if one is due: the caller drives it, beside its scans, and
+    /// hands what comes of it to [`Check::finish`].
+    pub fn begin_check(&self) -> Option<Check> {
+        let interval = self.settings.signature_check_interval.filter(|_| self.settings.cache.is_some())?;
+        self.pool.begin_check(interval, self.timeouts(), Instant::now())
+    }
+
+    /// Advances such a question, with the rights that it needs.
+    pub fn advance_check(&self, check: &mut Check) -> Progress {
+        check.exchange.advance(Instant::now(), &*self.privilege)
+    }
+}
+
+/// Whether a scanner that is given a path gets this file; others always do.
+fn finds_by_path(scanner: &dyn Scanner, path: &[u8], identity: &Identity) -> bool {
+    match scanner.takes() {
+        Takes::Descriptor | Takes::Stream => true,
+        Takes::Path => statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| Identity::of(&stat).key == identity.key),
+    }
+}
