@@ -12,7 +12,7 @@ use vscan_engine::queue::Ticket;
 use vscan_engine::scan::exchange::Wait;
 
 use super::guard::guarded;
-use super::samba::{self, tevent_context, tevent_fd, tevent_timer};
+use super::samba::{self, tevent_context, tevent_fd, tevent_signal, tevent_timer};
 use crate::scans;
 
 const READ: u16 = 1;
@@ -156,11 +156,26 @@ pub fn finish_at_exit() {
         if !chunk.is_null() {
             samba::_talloc_set_destructor(chunk, at_exit);
         }
+        // smbd removes its own handler well before it frees the loop. With another one in place, a SIGTERM that comes
+        // in between is only counted, rather than ending the process before at_exit() is called.
+        let (none, handler, place) = (ptr::null_mut(), c"vscan".as_ptr(), c"vscan".as_ptr());
+        samba::_tevent_add_signal(context, parent(), libc::SIGTERM, 0, on_sigterm, none, handler, place);
     }
 }
 
+/// What there is to do is smbd's business.
+unsafe extern "C" fn on_sigterm(
+    _: *mut tevent_context,
+    _: *mut tevent_signal,
+    _: c_int,
+    _: c_int,
+    _: *mut c_void,
+    _: *mut c_void,
+) {
+}
+
 unsafe extern "C" fn at_exit(_: *mut c_void) -> c_int {
-    // smbd has removed its handler by now, so SIGTERM would kill the process with scans undone and unnamed; and it does
+    // The loop has removed all handlers by now, so SIGTERM would kill the process with scans undone and unnamed; and it does
     // come twice: systemd sends it to all of smbd's processes, and so does the parent once it ends itself.
     // SAFETY: changes what a signal does and nothing else; the process is about to exit.
     unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };

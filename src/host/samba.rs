@@ -24,6 +24,7 @@ opaque! {
     smb_request
     tevent_context
     tevent_fd
+    tevent_signal
     tevent_timer
     vfs_handle_struct
 }
@@ -54,6 +55,10 @@ pub type OnSocket = unsafe extern "C" fn(*mut tevent_context, *mut tevent_fd, u1
 
 /// A handler of a timer.
 pub type OnTime = unsafe extern "C" fn(*mut tevent_context, *mut tevent_timer, libc::timeval, *mut c_void);
+
+/// A handler of a signal: its number, how often it came, and a `siginfo_t` follow the event.
+pub type OnSignal =
+    unsafe extern "C" fn(*mut tevent_context, *mut tevent_signal, c_int, c_int, *mut c_void, *mut c_void);
 
 /// The argument of openat from interface 47 on.
 #[repr(C)]
@@ -228,6 +233,16 @@ unsafe extern "C" {
         handler_name: *const c_char,
         location: *const c_char,
     ) -> *mut tevent_timer;
+    pub fn _tevent_add_signal(
+        context: *mut tevent_context,
+        parent: *const c_void,
+        number: c_int,
+        flags: c_int,
+        handler: OnSignal,
+        private: *mut c_void,
+        handler_name: *const c_char,
+        location: *const c_char,
+    ) -> *mut tevent_signal;
 
     pub fn become_root();
     pub fn unbecome_root();

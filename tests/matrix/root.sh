@@ -32,6 +32,10 @@ forky)
     ;;
 esac
 
+command -v debootstrap >/dev/null || {
+    echo "tests/matrix/root.sh: debootstrap is missing: apt-get install debootstrap" >&2
+    exit 1
+}
 mkdir -p "$cache"
 # Two runs at once share what the first makes.
 exec 9>"$cache/$release.lock"
@@ -43,10 +47,10 @@ if [ -n "$(find "$root/vscan-matrix.stamp" -mtime "-$days" 2>/dev/null)" ]; then
     exit
 fi
 
-grep -q " $root/" /proc/self/mountinfo && {
-    echo "tests/matrix/root.sh: something is mounted below $root: unmount it first" >&2
+if grep -qE " $root(\.new)?/" /proc/self/mountinfo; then
+    echo "tests/matrix/root.sh: something is mounted below $root or $root.new: unmount it first" >&2
     exit 1
-}
+fi
 rm -rf --one-file-system "$root" "$root.new"
 
 make() {

@@ -1,0 +1,63 @@
+#!/bin/bash
+# One vscan.so in the smbd of each Debian release that vscan serves: runs the core claims in all of them, prints a table,
+# and fails if a claim does. Run as root, after tests/setup.sh.
+#   tests/matrix.sh                     # all releases
+#   tests/matrix.sh bullseye forky      # these
+# VSCAN_MODULE names a vscan.so to test instead of the portable build; VSCAN_MATRIX_CLAIMS other claims (words of their
+# names). tests/matrix/root.sh says where the releases are kept.
+set -eu
+cd "$(dirname "$0")/.."
+
+releases=("$@")
+[ $# -gt 0 ] || releases=(bullseye bookworm bookworm-backports trixie trixie-backports forky)
+read -ra claims <<<"${VSCAN_MATRIX_CLAIMS:-verdicts:: actions:: cache:: close_scans:: parked:: ends:: smb1::}"
+
+# What Samba itself does otherwise in a release, also on a share without vscan.
+skipped() {
+    case $1 in
+    # Samba 4.13 refuses a durable handle whose file was written.
+    bullseye) echo "a_durable_handle_is_taken_up_again_after_its_file_was_scanned_meanwhile" ;;
+    *) ;;
+    esac
+}
+
+command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
+logs=${VSCAN_MATRIX:-/var/cache/vscan-matrix}/logs
+mkdir -p "$logs"
+# A copy: what is built meanwhile is not what is tested.
+module=$logs/vscan.so
+built=${VSCAN_MODULE:-$(tests/matrix/portable.sh)}
+install -m 644 "$built" "$module"
+cargo test --quiet --locked --package vscan-tests --no-run >&2
+checksum=$(sha256sum "$module" | cut -d ' ' -f 1)
+
+table=("| Release | Samba | glibc | claims passed | failed | skipped |" "|---|---|---|---|---|---|")
+status=0
+for release in "${releases[@]}"; do
+    echo "==== $release" >&2
+    if ! root=$(tests/matrix/root.sh "$release"); then
+        table+=("| $release | no root file system | | | | |")
+        status=1
+        continue
+    fi
+    samba=$(chroot "$root" smbd --version)
+    glibc=$(chroot "$root" ldd --version | sed -n '1s/.* //p')
+    log=$logs/$release.log
+    skip=()
+    for name in $(skipped "$release"); do skip+=(--skip "$name"); done
+    VSCAN_ROOT=$root VSCAN_MODULE=$module cargo test --locked --package vscan-tests --test claims -- --test-threads 4 \
+        "${claims[@]}" "${skip[@]}" >"$log" 2>&1 </dev/null || status=1
+    result=$(grep '^test result:' "$log" || :)
+    count() { sed -n "s/.* \([0-9]*\) $1.*/\1/p" <<<"$result"; }
+    if [ -z "$result" ] || [ "$(count passed)" = 0 ]; then
+        status=1
+        echo "no claim has run: see $log" >&2
+    fi
+    grep '^test .* FAILED$' "$log" >&2 || :
+    table+=("| $release | ${samba#Version } | $glibc | $(count passed) | $(count failed) | $((${#skip[@]} / 2)) |")
+done
+
+echo "vscan.so, sha256 $checksum"
+printf '%s\n' "${table[@]}"
+[ $status = 0 ] || echo "tests/matrix.sh: not every claim holds: see $logs" >&2
+exit $status
