@@ -35,6 +35,8 @@ mod odd_files;
 mod opens;
 /// Opens that wait for a scan.
 mod parked;
+/// Others that speak the scanners' protocols.
+mod peers;
 /// What follows when there is no verdict, or when it is not enforced.
 mod policy;
 /// Shares for the claims.
