@@ -306,14 +306,13 @@ impl Ear<'_> {
         let mut parts = [IoSliceMut::new(&mut buffer)];
         let flags = RecvFlags::CMSG_CLOEXEC;
         let got = rustix::net::recvmsg(self.line.as_fd(), &mut parts, &mut control, flags)?;
-        let mut messages = control.drain();
-        self.got_descriptor |= messages.any(|message| matches!(message, RecvAncillaryMessage::ScmRights(_)));
-        drop(messages);
+        self.got_descriptor |=
+            control.drain().any(|message| matches!(message, RecvAncillaryMessage::ScmRights(_)));
         self.unread.extend_from_slice(&buffer[..got.bytes]);
         Ok(got.bytes > 0)
     }
 
-    /// The next so many bytes, or what there is if they are other than that.
+    /// The next so many bytes.
     fn take(&mut self, length: usize) -> io::Result<Vec<u8>> {
         self.wait_for(length)?;
         Ok(self.unread.drain(..length).collect())
