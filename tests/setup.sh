@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the demo and the claims need besides Rust, on Debian 12 or 13. Run as root, as often as you like: it installs only
-# what is missing. `tests/setup.sh demo` stops at what the demo needs.
+# what is missing. `tests/setup.sh demo` stops at what the demo needs; `tests/setup.sh peers` adds what tests/peers.sh needs.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -34,11 +34,14 @@ install_missing() {
 
 build="gcc libc6-dev clang libclang-dev"
 run="samba smbclient clamav-daemon mount util-linux"
-tests="samba-testsuite clamdscan clamav python3-venv ca-certificates attr acl valgrind zip"
+tests="samba-testsuite clamdscan clamav python3-venv ca-certificates attr acl valgrind zip c-icap libc-icap-mod-virus-scan"
+# Another client of the same scanners. It takes the place of whatever mail server is there, so it must be asked for.
+peers="exim4-daemon-heavy"
 case "${1:-all}" in
 demo) install_missing $build $run; exit ;;
 all) install_missing $build $run $tests ;;
-*) echo "usage: tests/setup.sh [demo]" >&2; exit 2 ;;
+peers) install_missing $build $run $tests $peers ;;
+*) echo "usage: tests/setup.sh [demo | peers]" >&2; exit 2 ;;
 esac
 
 # A package of their own, or part of samba: that depends on the release.

@@ -64,7 +64,10 @@ impl Scanner for Icap {
     fn begin(&self, object: &Object<'_>) -> Step {
         let request = Request::new(&self.address, object);
         let options = self.options();
-        Step::ask(Ask::Write(options.into()), Box::new(AskOptions { request, reply: HeadReader::new() }))
+        Step::ask(
+            Ask::Write(options.into()),
+            Box::new(AskOptions { request, reply: HeadReader::new(), was_cut: false }),
+        )
     }
 
     fn version_query(&self) -> Option<VersionQuery> {
@@ -174,12 +177,18 @@ impl Request {
 struct AskOptions {
     request: Request,
     reply: HeadReader,
+    /// Whether the server stopped listening on the way. It may have said why.
+    was_cut: bool,
 }
 
 impl Dialogue for AskOptions {
     fn told(mut self: Box<Self>, news: News<'_>) -> Step {
         match news {
-            News::Sent | News::SendFailed => Step::ask(Ask::Read, self),
+            News::Sent => Step::ask(Ask::Read, self),
+            News::SendFailed => {
+                self.was_cut = true;
+                Step::ask(Ask::Read, self)
+            }
             News::Received(bytes) => match self.options(bytes) {
                 Ok(None) => Step::ask(Ask::Read, self),
                 Ok(Some(options)) => ask_about_file(self.request, options),
@@ -196,6 +205,9 @@ impl AskOptions {
         self.reply.push(bytes)?;
         let Some(head) = self.reply.take(b"ICAP").transpose()? else { return Ok(None) };
         let options = Options::of(&head, &self.request.service)?;
+        if self.was_cut {
+            return Err(Fault::Transport("the ICAP server hung up on what it was told".into()));
+        }
         if self.reply.is_in_midst() {
             let text = format!("it said more than was asked: {}", quoted(self.reply.rest()));
             return Err(Fault::Misbehaved(text.into()));

@@ -39,6 +39,8 @@ mod opens;
 mod parked;
 /// Scanners that open paths.
 mod paths;
+/// Others that speak the scanners' protocols.
+mod peers;
 /// What follows when there is no verdict, or when it is not enforced.
 mod policy;
 /// Several scanners.

@@ -27,8 +27,10 @@
 // The rig has one answer to trouble: the test fails, here, with these words.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+pub mod cicap;
 pub mod clamd;
 pub mod client;
+pub mod exim;
 pub mod fake;
 mod hex;
 mod keeper;

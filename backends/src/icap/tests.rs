@@ -240,6 +240,13 @@ fn reads_the_reason_after_sending_failed() {
 }
 
 #[test]
+fn sends_no_file_to_a_server_that_hung_up_on_the_question() {
+    let Step::Ask(_, options) = scanner().begin(&FILE) else { panic!("asks to write") };
+    let Step::Ask(Ask::Read, reply) = options.told(News::SendFailed) else { panic!("asks to read") };
+    assert_blamed(Blame::Transport, &outcome(reply.told(News::Received(OPTIONS))));
+}
+
+#[test]
 fn refuses_a_file_that_shrank_and_news_it_did_not_ask_for() {
     assert_blamed(Blame::Caller, &outcome(streaming(OPTIONS).told(News::FileEnded(2))));
     assert_blamed(Blame::Caller, &outcome(streaming(OPTIONS).told(News::EndOfStream)));

@@ -26,15 +26,16 @@ use crate::wait::SOON;
 const RECORDED_FOLDER: &str = "/share/";
 
 /// A client that has said nothing for so long waits for an answer.
-const QUIET: Duration = Duration::from_millis(200);
+const QUIET: Duration = Duration::from_millis(150);
 
 /// How closely the client is held to the recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     /// Its every byte must be as recorded.
     Ours,
-    /// It may say what it wants as long as it waits for answers when the recorded one did.
-    Foreign,
+    /// It may ask in its own words. Messages that begin with one of these words are small talk, with the answer beside
+    /// them; any other gets the last of the recorded answers.
+    Foreign(&'static [(&'static str, &'static str)]),
 }
 
 /// A running replay; ends, with all its connections, when it is dropped.
@@ -214,7 +215,7 @@ impl State {
                 // An error means that the client or the test went away.
                 let _ = match state.client {
                     Client::Ours => state.hold_to_recording(&mut ear),
-                    Client::Foreign => state.talk(&mut ear),
+                    Client::Foreign(small_talk) => state.talk(&mut ear, small_talk),
                 };
                 line.hang_up();
             });
@@ -257,27 +258,35 @@ impl State {
         Ok(())
     }
 
-    fn talk(&self, ear: &mut Ear<'_>) -> io::Result<()> {
-        let mut is_listening = false;
-        for event in &self.events {
-            match event {
-                Event::Client(_)
-                | Event::ClientWithDescriptor(_)
-                | Event::ClientContent(_)
-                | Event::ClientContentCut(_) => is_listening = true,
-                Event::Server(bytes) => {
-                    if std::mem::take(&mut is_listening) {
-                        let said = ear.until_quiet()?;
-                        self.seen.lock().unwrap().heard.extend(said);
-                    }
-                    ear.line.writer().write_all(bytes)?;
-                }
-                Event::ServerEnd => return Ok(()),
+    fn talk(&self, ear: &mut Ear<'_>, small_talk: &[(&str, &str)]) -> io::Result<()> {
+        let server = |event: &Event| match event {
+            Event::Server(bytes) => Some(bytes.clone()),
+            Event::Client(_)
+            | Event::ClientWithDescriptor(_)
+            | Event::ClientContent(_)
+            | Event::ClientContentCut(_)
+            | Event::ServerEnd => None,
+        };
+        let is_ours = |event: &Event| server(event).is_none() && *event != Event::ServerEnd;
+        let first = self.events.iter().position(is_ours).unwrap_or(0);
+        let last = self.events.iter().rposition(is_ours).unwrap_or(0);
+        let greeting: Vec<u8> = self.events[..first].iter().filter_map(server).flatten().collect();
+        let answer: Vec<u8> = self.events[last..].iter().filter_map(server).flatten().collect();
+        ear.line.writer().write_all(&greeting)?;
+        loop {
+            let said = ear.until_quiet(SOON)?;
+            self.seen.lock().unwrap().heard.extend(&said);
+            let known = |line: &[u8]| small_talk.iter().find(|(word, _)| line.starts_with(word.as_bytes()));
+            let answers: Vec<&str> =
+                said.split(|&byte| byte == b'\n').filter_map(known).map(|(_, answer)| *answer).collect();
+            if answers.is_empty() {
+                break;
             }
+            ear.line.writer().write_all(answers.concat().as_bytes())?;
         }
-        let more = ear.until_end()?;
-        self.seen.lock().unwrap().heard.extend(more);
-        Ok(())
+        ear.line.writer().write_all(&answer)?;
+        // What is closed with something unread loses the answer.
+        ear.until_quiet(QUIET).map(drop)
     }
 }
 
@@ -297,14 +306,13 @@ impl Ear<'_> {
         let mut parts = [IoSliceMut::new(&mut buffer)];
         let flags = RecvFlags::CMSG_CLOEXEC;
         let got = rustix::net::recvmsg(self.line.as_fd(), &mut parts, &mut control, flags)?;
-        let mut messages = control.drain();
-        self.got_descriptor |= messages.any(|message| matches!(message, RecvAncillaryMessage::ScmRights(_)));
-        drop(messages);
+        self.got_descriptor |=
+            control.drain().any(|message| matches!(message, RecvAncillaryMessage::ScmRights(_)));
         self.unread.extend_from_slice(&buffer[..got.bytes]);
         Ok(got.bytes > 0)
     }
 
-    /// The next so many bytes, or what there is if they are other than that.
+    /// The next so many bytes.
     fn take(&mut self, length: usize) -> io::Result<Vec<u8>> {
         self.wait_for(length)?;
         Ok(self.unread.drain(..length).collect())
@@ -352,9 +360,9 @@ impl Ear<'_> {
         }
     }
 
-    /// All that is said before the client waits.
-    fn until_quiet(&mut self) -> io::Result<Vec<u8>> {
-        set_socket_timeout(self.line.as_fd(), Timeout::Recv, Some(SOON))?;
+    /// All that is said before the client waits; it may think so long before it begins.
+    fn until_quiet(&mut self, patience: Duration) -> io::Result<Vec<u8>> {
+        set_socket_timeout(self.line.as_fd(), Timeout::Recv, Some(patience))?;
         self.wait_for(1)?;
         set_socket_timeout(self.line.as_fd(), Timeout::Recv, Some(QUIET))?;
         loop {
