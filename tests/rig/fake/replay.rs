@@ -28,6 +28,9 @@ const RECORDED_FOLDER: &str = "/share/";
 /// A client that has said nothing for so long waits for an answer.
 const QUIET: Duration = Duration::from_millis(150);
 
+/// A client that is held to the recording may be silent for so long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// How closely the client is held to the recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
@@ -212,11 +215,14 @@ impl State {
             let state = Arc::clone(&self);
             std::thread::spawn(move || {
                 let mut ear = Ear { line: &line, unread: Vec::new(), got_descriptor: false };
-                // An error means that the client or the test went away.
-                let _ = match state.client {
+                let result = match state.client {
                     Client::Ours => state.hold_to_recording(&mut ear),
                     Client::Foreign(small_talk) => state.talk(&mut ear, small_talk),
                 };
+                // Any other error means that the client or the test went away.
+                if result.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                    state.complain(format!("it waits after {}", ear.unread.escape_ascii()));
+                }
                 line.hang_up();
             });
         }
@@ -227,6 +233,7 @@ impl State {
     }
 
     fn hold_to_recording(&self, ear: &mut Ear<'_>) -> io::Result<()> {
+        set_socket_timeout(ear.line.as_fd(), Timeout::Recv, Some(PATIENCE))?;
         for event in &self.events {
             match event {
                 Event::Client(recorded) | Event::ClientWithDescriptor(recorded) => {
