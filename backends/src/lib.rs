@@ -20,6 +20,9 @@ mod head;
 mod lines;
 mod single;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
+
 // The scanners.
 pub mod avast;
 pub mod aveserver;

@@ -77,12 +77,12 @@ impl Registry {
         self.jobs.insert(ticket, job);
     }
 
-    /// All jobs, the oldest first.
+    /// The one whose time is up first comes first: finished in this order, most of them are in time.
     pub(super) fn take_all(&mut self) -> Vec<Job> {
         self.starter = None;
-        let mut jobs: Vec<_> = mem::take(&mut self.jobs).into_iter().collect();
-        jobs.sort_by_key(|(ticket, _)| *ticket);
-        jobs.into_iter().map(|(_, job)| job).collect()
+        let mut jobs: Vec<Job> = mem::take(&mut self.jobs).into_values().collect();
+        jobs.sort_by_key(|job| job.deadline);
+        jobs
     }
 
     pub(super) fn new_ticket(&mut self) -> Ticket {

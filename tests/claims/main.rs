@@ -37,16 +37,18 @@ mod odd_files;
 mod opens;
 /// Opens that wait for a scan.
 mod parked;
-/// What follows when there is no verdict, or when it is not enforced.
-mod policy;
 /// Scanners that open paths.
 mod paths;
+/// What follows when there is no verdict, or when it is not enforced.
+mod policy;
 /// Several scanners.
 mod pool;
 /// Shares for the claims.
 mod protected;
 /// The rig itself, on shares without our module.
 mod rig;
+/// What scanners say that cannot be had, replayed.
+mod scanner_products;
 /// What clamd says, over either kind of socket.
 mod scanners;
 /// Where settings come from.

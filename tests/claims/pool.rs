@@ -220,7 +220,9 @@ fn a_balanced_scanner_that_is_down_loses_no_file() {
 
 #[test]
 fn what_one_of_all_finds_is_refused_and_shown() {
-    for (one, other) in [(Conduct::Clean, threat()), (threat(), Conduct::Clean), (threat(), Conduct::CloseAtOnce)] {
+    for (one, other) in
+        [(Conduct::Clean, threat()), (threat(), Conduct::Clean), (threat(), Conduct::CloseAtOnce)]
+    {
         let it = Pair::new(one, other, "scanner mode = all\ndeny access on error = no");
         assert_eq!(it.read("bad.txt"), Err(Status::VIRUS_INFECTED));
         it.smbd.wait_for_log("bad.txt\" is infected with Some.Threat (found by 1 of 2): access denied", SOON);

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use crate::wait::eventually;
 
 mod door;
+/// Recorded scanners.
+pub mod replay;
 mod request;
 
 pub use request::Request;

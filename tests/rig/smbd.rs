@@ -17,6 +17,7 @@ use crate::syslog::Syslog;
 use crate::wait::{SOON, eventually};
 
 mod layout;
+mod system;
 
 /// The user that clients log in as and that owns the shares' folders: on every Debian, and of few rights.
 pub const USER: &str = "daemon";
@@ -304,7 +305,8 @@ impl Smbd {
 
     /// `smbcontrol <pid> <message>`, such as `reload-config`, to one of its processes.
     pub fn control(&self, process: Process, message: &str) {
-        let output = Command::new("smbcontrol")
+        let output = Command::new("nsenter")
+            .args(["--mount", "--target", &self.process().0.as_raw_nonzero().to_string(), "smbcontrol"])
             .args(["--configfile".as_ref(), self.smb_conf().as_os_str()])
             .args([&process.0.as_raw_nonzero().to_string(), message])
             .output()

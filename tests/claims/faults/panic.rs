@@ -7,10 +7,11 @@ use std::process::Command;
 
 use tempfile::TempDir;
 use vscan_tests::clamd::Clamd;
-use vscan_tests::client::{Client, Status};
+use vscan_tests::client::{Client, Open, Status};
 use vscan_tests::samples::{clean, eicar, plant};
 use vscan_tests::share::Share;
 use vscan_tests::smbd::Smbd;
+use vscan_tests::wait::SOON;
 
 use super::{conf, lines_about};
 
@@ -123,9 +124,11 @@ fn a_panic_at_close_keeps_what_was_written_and_the_next_open_scans_it() {
     let clock = Clock::new();
     let smbd = clock.smbd("yes");
     let client = Client::connect(&smbd, "s");
+    let handle = client.open("up.com", Open::overwrite()).wait().handle().unwrap();
+    assert_eq!(client.write_at(handle, 0, &eicar()).wait().status, Status::OK);
     clock.take_away();
-    assert_eq!(client.write("up.com", &eicar()), Ok(()));
-    assert_eq!(lines_about(&smbd, 0, WORDS).len(), 1);
+    assert_eq!(client.close(handle).wait().status, Status::OK);
+    smbd.wait_for_log(WORDS, SOON);
     assert_eq!(fs::read(smbd.dir("s").join("up.com")).unwrap(), eicar());
     assert_eq!(client.read("up.com"), Err(Status::ACCESS_DENIED));
     clock.give_back();

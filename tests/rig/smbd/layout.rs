@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use super::{OTHER_USER, PASSWORD, USER};
+use super::{OTHER_USER, PASSWORD, USER, system};
 
 /// A /dev with our syslog socket in it, and a folder of modules with ours in it.
 const MOUNTS: &str = r#"
 for node in null zero full random urandom tty shm pts; do mount --bind /dev/$node "$RIG/dev/$node"; done
-mount --rbind "$RIG/dev" /dev
-mount --bind "$MODULES" "$RIG/samba-modules"
-mount --bind "$RIG/modules" "$MODULES"
+mount --rbind "$RIG/dev" "$SYSTEM/dev"
+mount --bind "$SYSTEM$MODULES" "$RIG/samba-modules"
+mount --bind "$RIG/modules" "$SYSTEM$MODULES"
 "#;
 
 /// The folders that must be there before the shell script `prepare`.
@@ -27,14 +27,15 @@ pub(super) fn lay_out(root: &Path, with_our_module: bool) {
 
 /// The shell script that mounts what [`lay_out`] made.
 pub(super) fn prepare(root: &Path) -> String {
-    format!("RIG={}; MODULES={}; {MOUNTS}", root.display(), modules_dir().display())
+    let names = format!("RIG={}; MODULES={}", root.display(), modules_dir().display());
+    format!("{names}\n{}", system::with_mounts(MOUNTS))
 }
 
-/// Where smbd looks for VFS modules.
+/// Where smbd looks for VFS modules, as it sees it.
 fn modules_dir() -> PathBuf {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     let find = || {
-        let output = Command::new("smbd").arg("-b").output().expect("smbd is installed: run tests/setup.sh");
+        let output = system::tool("smbd").arg("-b").output().expect("smbd is installed: run tests/setup.sh");
         let text = String::from_utf8(output.stdout).unwrap();
         let dir = text.lines().find_map(|line| line.trim().strip_prefix("MODULESDIR: ")).unwrap();
         Path::new(dir).join("vfs")
@@ -48,12 +49,17 @@ fn modules_dir() -> PathBuf {
 fn lay_out_modules(root: &Path, with_ours: bool) {
     let dir = root.join("modules");
     fs::create_dir(&dir).unwrap();
-    for entry in fs::read_dir(modules_dir()).unwrap().flatten() {
+    for entry in fs::read_dir(system::on_the_machine(&modules_dir())).unwrap().flatten() {
         symlink(root.join("samba-modules").join(entry.file_name()), dir.join(entry.file_name())).unwrap();
     }
     if with_ours {
         let _ = fs::remove_file(dir.join("vscan.so"));
-        symlink(crate::module::module(), dir.join("vscan.so")).unwrap();
+        let (module, place) = (crate::module::module(), dir.join("vscan.so"));
+        match system::root() {
+            None => symlink(module, place).unwrap(),
+            // A link would lead nowhere in there.
+            Some(_) => drop(fs::copy(module, place).unwrap()),
+        }
     }
 }
 
@@ -90,7 +96,7 @@ pub(super) fn add_users(root: &Path) {
 
 fn make_users(smb_conf: &Path) {
     for user in [USER, OTHER_USER] {
-        let mut tool = Command::new("smbpasswd")
+        let mut tool = system::tool("smbpasswd")
             .arg("-c")
             .arg(smb_conf)
             .args(["-s", "-a", user])

@@ -1,0 +1,127 @@
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use vscan_backends::registry::SCANNERS;
+use vscan_backends::transcript::{self, Blame, Ending, Event, Recording};
+use vscan_backends::verdict::MinorErrorKind;
+use vscan_tests::fake::replay::{Client, Replay};
+use vscan_tests::samples::clean;
+use vscan_tests::share::Share;
+use vscan_tests::smbd::Smbd;
+
+use crate::protected::{SHARE, conf};
+
+/// For smbd alone, the share's files are here: every Debian has it, and its name is as long as that in the recordings.
+const FOLDER: &str = "/media/";
+
+/// What to do without a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Policy {
+    Strict,
+    Lenient,
+}
+
+/// A server whose scanner is another one for each file.
+struct Products {
+    smbd: Smbd,
+}
+
+pub fn recordings(scheme: &str) -> Vec<Recording> {
+    let path = format!("{}/../backends/transcripts/{scheme}.txt", env!("CARGO_MANIFEST_DIR"));
+    transcript::parse(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// The name of the file, if a client can ask for it and a scanner is asked about it. A connection that breaks while
+/// content is sent cannot be replayed at will; the real clamd does that elsewhere.
+fn playable(recording: &Recording) -> Option<String> {
+    let name = String::from_utf8(recording.path.strip_prefix(b"/share/")?.to_vec()).ok()?;
+    let is_cut = recording.events.iter().any(|event| matches!(event, Event::ClientContentCut(_)));
+    let is_plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic() && c != '\\' || c == ' ');
+    (is_plain && !is_cut && recording.size > 0 && !recording.events.is_empty()).then_some(name)
+}
+
+impl Products {
+    fn new() -> Self {
+        let share = Share::vscan(SHARE, "").option("path", FOLDER.trim_end_matches('/'));
+        let smbd = Smbd::with(share);
+        smbd.mount_tmpfs(Path::new(FOLDER), "size=64m,mode=1777");
+        Self { smbd }
+    }
+
+    /// Plays a recording through smbd; gives what went otherwise than recorded.
+    fn play(&self, recording: &Recording, name: &str, policy: Policy) -> Result<(), String> {
+        let replay = Replay::new(recording, Client::Ours, FOLDER);
+        let deny = if policy == Policy::Strict { "yes" } else { "no" };
+        let options = format!(
+            "infected file action = nothing\ndeny access on error = {deny}\ndeny access on minor error = {deny}"
+        );
+        self.smbd.rewrite_conf(SHARE, &conf(replay.spec(), &options));
+        let content = clean(1, usize::try_from(recording.size).unwrap());
+        let path = self.smbd.as_seen_by_smbd(&Path::new(FOLDER).join(name));
+        std::fs::write(&path, &content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let mark = self.smbd.log_mark();
+        let got = self.smbd.smbclient(SHARE).get(name);
+        std::fs::remove_file(&path).unwrap();
+        let refusal = match (&recording.ending, policy) {
+            (Ending::Clean, _) | (Ending::MinorError(_) | Ending::Fault(_), Policy::Lenient) => None,
+            (Ending::Infected(_), _) => Some("NT_STATUS_VIRUS_INFECTED"),
+            (Ending::MinorError(_) | Ending::Fault(_), Policy::Strict) => Some("NT_STATUS_ACCESS_DENIED"),
+        };
+        match (got, refusal) {
+            (Ok(got), None) if got == content => {}
+            (Err(outcome), Some(refusal)) if outcome.output.contains(refusal) => {}
+            (Ok(_), _) => return Err("the file could be read".to_owned()),
+            (Err(outcome), _) => return Err(outcome.output),
+        }
+        let log = self.smbd.log_since(mark);
+        if !log.lines().any(|line| line.contains(name) && line.contains(word_of(&recording.ending))) {
+            return Err(format!("the log says {log}"));
+        }
+        match replay.complaints().as_slice() {
+            [] if replay.connections() > 0 => Ok(()),
+            [] => Err("the scanner was not asked".to_owned()),
+            complaints => Err(complaints.join("; ")),
+        }
+    }
+}
+
+/// What the log says of such an ending.
+fn word_of(ending: &Ending) -> &str {
+    match ending {
+        Ending::Clean => "",
+        Ending::Infected(name) => name,
+        Ending::MinorError(
+            MinorErrorKind::Encrypted | MinorErrorKind::OverScannerLimit | MinorErrorKind::NotScannable,
+        ) => "could not be scanned",
+        Ending::Fault(Blame::Garbled | Blame::Misbehaved | Blame::Transport | Blame::Caller) => "",
+    }
+}
+
+#[test]
+fn what_each_scanner_was_recorded_to_say_is_enforced() {
+    let products = Products::new();
+    let mut trouble = Vec::new();
+    for scanner in SCANNERS {
+        let mut played = Vec::new();
+        for recording in recordings(scanner.scheme) {
+            let Some(name) = playable(&recording) else { continue };
+            for policy in [Policy::Strict, Policy::Lenient] {
+                if let Err(what) = products.play(&recording, &name, policy) {
+                    trouble.push(format!("{} [{}] {policy:?}: {what}", scanner.scheme, recording.title));
+                }
+            }
+            played.push(recording.ending);
+        }
+        let has = |wanted: fn(&Ending) -> bool| played.iter().any(wanted);
+        assert!(
+            scanner.scheme == "dummy"
+                || has(|e| *e == Ending::Clean)
+                    && has(|e| matches!(e, Ending::Infected(_)))
+                    && has(|e| matches!(e, Ending::Fault(_))),
+            "{} was not tried with all kinds of answers",
+            scanner.scheme
+        );
+    }
+    assert!(trouble.is_empty(), "{}", trouble.join("\n"));
+}

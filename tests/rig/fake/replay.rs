@@ -1,0 +1,375 @@
+//! A scanner that says what a recorded one said.
+//!
+//! Recordings are about files in `/share`. What replays them is reached at an address of its own, and its files are
+//! wherever the test says, in a folder whose name is as long: lengths are part of some protocols.
+
+use std::io::{self, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::io::{Errno, IoSliceMut};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use tempfile::TempDir;
+use vscan_backends::address::Endpoint;
+use vscan_backends::dialogue::Framing;
+use vscan_backends::registry::{SCANNERS, parse_scanner};
+use vscan_backends::transcript::{Event, Recording};
+
+use super::door::{Door, Line};
+use crate::wait::SOON;
+
+/// The folder that recordings are about.
+const RECORDED_FOLDER: &str = "/share/";
+
+/// A client that has said nothing for so long waits for an answer.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// How closely the client is held to the recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// Its every byte must be as recorded.
+    Ours,
+    /// It may say what it wants as long as it waits for answers when the recorded one did.
+    Foreign,
+}
+
+/// A running replay; ends, with all its connections, when it is dropped.
+pub struct Replay {
+    spec: String,
+    endpoint: Endpoint,
+    state: Arc<State>,
+    door: Arc<Door>,
+    _dir: TempDir,
+}
+
+struct State {
+    client: Client,
+    events: Vec<Event>,
+    size: u64,
+    version_request: Option<Vec<u8>>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    over: bool,
+    connections: usize,
+    heard: Vec<u8>,
+    complaints: Vec<String>,
+    lines: Vec<Line>,
+}
+
+impl Replay {
+    /// Replays to this kind of client; the files are in `folder`, which begins and ends with a slash.
+    pub fn new(recording: &Recording, client: Client, folder: &str) -> Self {
+        assert_eq!(folder.len(), RECORDED_FOLDER.len(), "{folder} is not as long as the recorded folder");
+        let dir = super::socket_dir();
+        let recorded = parse_scanner(&recording.scanner).unwrap();
+        let recorded = recorded.endpoint().expect("there is a daemon to replay").clone();
+        let (door, endpoint) = match &recorded {
+            Endpoint::Unix(_) => {
+                let path = dir.path().join("replay.sock");
+                (Door::unix(&path), Endpoint::Unix(path))
+            }
+            Endpoint::Tcp { host, .. } => {
+                let door = Door::tcp();
+                let port = door.port();
+                (door, Endpoint::Tcp { host: host.clone(), port })
+            }
+        };
+        let (old, new) = (shown(&recorded), shown(&endpoint));
+        let spec = moved_spec(&recording.scanner, &recorded, &old, &new);
+        let moves = [(old, new), (RECORDED_FOLDER.to_owned(), folder.to_owned())];
+        let version_request = parse_scanner(&spec).unwrap().version_query().map(|query| query.request);
+        let state = Arc::new(State {
+            client,
+            events: recording.events.iter().map(|event| moved(event, &moves)).collect(),
+            size: recording.size,
+            version_request,
+            seen: Mutex::default(),
+        });
+        let door = Arc::new(door);
+        let (porter, shared) = (Arc::clone(&door), Arc::clone(&state));
+        std::thread::spawn(move || shared.accept_all(&porter));
+        Self { spec, endpoint, state, door, _dir: dir }
+    }
+
+    /// As `scanner =` names it.
+    pub fn spec(&self) -> &str {
+        &self.spec
+    }
+
+    /// The unix socket, for scanners that were recorded with one.
+    pub fn socket(&self) -> PathBuf {
+        match &self.endpoint {
+            Endpoint::Unix(path) => path.clone(),
+            Endpoint::Tcp { .. } => panic!("this scanner listens on a TCP port"),
+        }
+    }
+
+    /// The TCP port, for the others.
+    pub fn port(&self) -> u16 {
+        self.door.port()
+    }
+
+    /// How many connections came.
+    pub fn connections(&self) -> usize {
+        self.state.seen.lock().unwrap().connections
+    }
+
+    /// All that clients said.
+    pub fn heard(&self) -> Vec<u8> {
+        self.state.seen.lock().unwrap().heard.clone()
+    }
+
+    /// Where the client left the recording.
+    pub fn complaints(&self) -> Vec<String> {
+        self.state.seen.lock().unwrap().complaints.clone()
+    }
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        let mut seen = self.state.seen.lock().unwrap();
+        seen.over = true;
+        seen.lines.iter().for_each(Line::hang_up);
+        drop(seen);
+        self.door.close();
+    }
+}
+
+/// An endpoint as it stands in addresses and in what is said.
+fn shown(endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Unix(path) => path.display().to_string(),
+        Endpoint::Tcp { host, port } => format!("{host}:{port}"),
+    }
+}
+
+/// The recorded scanner at another address.
+fn moved_spec(spec: &str, endpoint: &Endpoint, old: &str, new: &str) -> String {
+    let (scheme, address) = match spec.split_once(':') {
+        Some((scheme, address)) => (scheme, address),
+        None => {
+            let known = SCANNERS.iter().find(|scanner| scanner.scheme == spec).unwrap();
+            (spec, known.default_address)
+        }
+    };
+    match endpoint {
+        // The port need not be written.
+        Endpoint::Tcp { host, .. } if !address.contains(old) => {
+            format!("{scheme}:{}", address.replace(host, new))
+        }
+        Endpoint::Tcp { .. } | Endpoint::Unix(_) => format!("{scheme}:{}", address.replace(old, new)),
+    }
+}
+
+fn moved(event: &Event, moves: &[(String, String)]) -> Event {
+    let bytes =
+        |bytes: &[u8]| moves.iter().fold(bytes.to_vec(), |bytes, (old, new)| replace(&bytes, old, new));
+    match event {
+        Event::Client(said) => Event::Client(bytes(said)),
+        Event::ClientWithDescriptor(said) => Event::ClientWithDescriptor(bytes(said)),
+        Event::Server(said) => Event::Server(bytes(said)),
+        Event::ClientContent(_) | Event::ClientContentCut(_) | Event::ServerEnd => event.clone(),
+    }
+}
+
+fn replace(bytes: &[u8], old: &str, new: &str) -> Vec<u8> {
+    let mut replaced = Vec::new();
+    let mut rest = bytes;
+    while let Some(first) = rest.first() {
+        match rest.strip_prefix(old.as_bytes()) {
+            Some(behind) => {
+                replaced.extend_from_slice(new.as_bytes());
+                rest = behind;
+            }
+            None => {
+                replaced.push(*first);
+                rest = &rest[1..];
+            }
+        }
+    }
+    replaced
+}
+
+impl State {
+    fn accept_all(self: Arc<Self>, door: &Door) {
+        while let Ok(line) = door.accept() {
+            {
+                let mut seen = self.seen.lock().unwrap();
+                if seen.over {
+                    return;
+                }
+                seen.connections += 1;
+                seen.lines.push(line.try_clone());
+            }
+            let state = Arc::clone(&self);
+            std::thread::spawn(move || {
+                let mut ear = Ear { line: &line, unread: Vec::new(), got_descriptor: false };
+                // An error means that the client or the test went away.
+                let _ = match state.client {
+                    Client::Ours => state.hold_to_recording(&mut ear),
+                    Client::Foreign => state.talk(&mut ear),
+                };
+                line.hang_up();
+            });
+        }
+    }
+
+    fn complain(&self, what: String) {
+        self.seen.lock().unwrap().complaints.push(what);
+    }
+
+    fn hold_to_recording(&self, ear: &mut Ear<'_>) -> io::Result<()> {
+        for event in &self.events {
+            match event {
+                Event::Client(recorded) | Event::ClientWithDescriptor(recorded) => {
+                    let said = ear.take(recorded.len())?;
+                    if said != *recorded {
+                        // A question for the version comes on a connection of its own.
+                        let asks = self.version_request.as_ref();
+                        if !asks.is_some_and(|request| request.starts_with(&said)) {
+                            let (said, recorded) = (said.escape_ascii(), recorded.escape_ascii());
+                            self.complain(format!("it said {said}, recorded is {recorded}"));
+                        }
+                        return Ok(());
+                    }
+                    if matches!(event, Event::ClientWithDescriptor(_)) && !ear.got_descriptor {
+                        self.complain("no descriptor came with the request".to_owned());
+                    }
+                }
+                Event::ClientContent(framing) | Event::ClientContentCut(framing) => {
+                    ear.take_content(*framing, self.size)?;
+                }
+                Event::Server(bytes) => ear.line.writer().write_all(bytes)?,
+                Event::ServerEnd => return Ok(()),
+            }
+        }
+        let more = ear.until_end()?;
+        if !more.is_empty() {
+            self.complain(format!("it also said {}", more.escape_ascii()));
+        }
+        Ok(())
+    }
+
+    fn talk(&self, ear: &mut Ear<'_>) -> io::Result<()> {
+        let mut is_listening = false;
+        for event in &self.events {
+            match event {
+                Event::Client(_)
+                | Event::ClientWithDescriptor(_)
+                | Event::ClientContent(_)
+                | Event::ClientContentCut(_) => is_listening = true,
+                Event::Server(bytes) => {
+                    if std::mem::take(&mut is_listening) {
+                        let said = ear.until_quiet()?;
+                        self.seen.lock().unwrap().heard.extend(said);
+                    }
+                    ear.line.writer().write_all(bytes)?;
+                }
+                Event::ServerEnd => return Ok(()),
+            }
+        }
+        let more = ear.until_end()?;
+        self.seen.lock().unwrap().heard.extend(more);
+        Ok(())
+    }
+}
+
+/// The receiving end of a connection.
+struct Ear<'a> {
+    line: &'a Line,
+    unread: Vec<u8>,
+    got_descriptor: bool,
+}
+
+impl Ear<'_> {
+    /// Hears more; false at the end.
+    fn hear(&mut self) -> io::Result<bool> {
+        let mut buffer = vec![0; 65536];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut parts = [IoSliceMut::new(&mut buffer)];
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        let got = rustix::net::recvmsg(self.line.as_fd(), &mut parts, &mut control, flags)?;
+        let mut messages = control.drain();
+        self.got_descriptor |= messages.any(|message| matches!(message, RecvAncillaryMessage::ScmRights(_)));
+        drop(messages);
+        self.unread.extend_from_slice(&buffer[..got.bytes]);
+        Ok(got.bytes > 0)
+    }
+
+    /// The next so many bytes, or what there is if they are other than that.
+    fn take(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        self.wait_for(length)?;
+        Ok(self.unread.drain(..length).collect())
+    }
+
+    fn wait_for(&mut self, length: usize) -> io::Result<()> {
+        while self.unread.len() < length {
+            if !self.hear()? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The content, up to what ends it, and without that.
+    fn take_content(&mut self, framing: Framing, size: u64) -> io::Result<()> {
+        match framing {
+            Framing::Raw => self.take(usize::try_from(size).unwrap()).map(drop),
+            Framing::LengthPrefixed => loop {
+                self.wait_for(4)?;
+                let length = u32::from_be_bytes(*self.unread.first_chunk().unwrap());
+                if length == 0 {
+                    return Ok(());
+                }
+                self.take(4 + length as usize)?;
+            },
+            Framing::HttpChunks => loop {
+                let line = self.peek_line()?;
+                let digits = std::str::from_utf8(&line).unwrap_or_default().trim_end();
+                let length = usize::from_str_radix(digits, 16).map_err(|_| io::ErrorKind::InvalidData)?;
+                if length == 0 {
+                    return Ok(());
+                }
+                self.take(line.len() + length + 2)?;
+            },
+        }
+    }
+
+    fn peek_line(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            if let Some(at) = self.unread.iter().position(|&byte| byte == b'\n') {
+                return Ok(self.unread[..=at].to_vec());
+            }
+            self.wait_for(self.unread.len() + 1)?;
+        }
+    }
+
+    /// All that is said before the client waits.
+    fn until_quiet(&mut self) -> io::Result<Vec<u8>> {
+        set_socket_timeout(self.line.as_fd(), Timeout::Recv, Some(SOON))?;
+        self.wait_for(1)?;
+        set_socket_timeout(self.line.as_fd(), Timeout::Recv, Some(QUIET))?;
+        loop {
+            match self.hear() {
+                Ok(true) => {}
+                Err(error) if error.raw_os_error() != Some(Errno::AGAIN.raw_os_error()) => return Err(error),
+                Ok(false) | Err(_) => break,
+            }
+        }
+        Ok(std::mem::take(&mut self.unread))
+    }
+
+    fn until_end(&mut self) -> io::Result<Vec<u8>> {
+        set_socket_timeout(self.line.as_fd(), Timeout::Recv, None)?;
+        while self.hear()? {}
+        Ok(std::mem::take(&mut self.unread))
+    }
+}
