@@ -44,6 +44,9 @@ thread_local! {
 impl Parkable {
     /// Looks at a request; `None` for SMB1 and for opens that smbd makes for itself.
     ///
+    /// smbd also opens files for some SET_INFO requests, which cannot be parked and look the same here; but those never ask
+    /// to see content, and nothing else is ever parked or refused.
+    ///
     /// # Safety
     /// `req` is null or what smbd passed to the running create_file.
     pub(super) unsafe fn new(req: *mut smb_request, layout: &Layout) -> Option<Self> {

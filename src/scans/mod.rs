@@ -231,13 +231,8 @@ pub fn recover_from_panic() {
 
 /// smbd ends: finishes the scans of closed files, each within its deadline, and names those it could not finish. Waits.
 pub fn finish_all() {
-<<<<<<< HEAD
-    drop(with(|scans| std::mem::take(&mut scans.checks)));
-    look_at_closed_files();
-=======
     look_at_closed_files();
     drop(with(|scans| std::mem::take(&mut scans.checks)));
->>>>>>> pool
     for mut job in with(Registry::take_all) {
         if !job.was_closed {
             continue;
