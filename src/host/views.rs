@@ -1,7 +1,6 @@
 //! Samba's objects as the hooks see them: borrowed for one call, copied where they must live longer.
 
 use std::ffi::{CStr, c_char, c_int};
-use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
 
 use super::abi::Layout;
@@ -75,7 +74,6 @@ pub(super) unsafe fn string_at<'a>(object: *const u8, offset: usize) -> Option<&
 #[derive(Clone, Copy)]
 pub struct HostFd<'a> {
     fd: BorrowedFd<'a>,
-    lifetime: PhantomData<&'a ()>,
 }
 
 impl<'a> HostFd<'a> {
@@ -83,7 +81,7 @@ impl<'a> HostFd<'a> {
     /// `fd` is open and stays open for `'a`.
     pub(super) unsafe fn new(fd: c_int) -> Self {
         // SAFETY: the caller's promise; and smbd's descriptors are never -1 here.
-        Self { fd: unsafe { BorrowedFd::borrow_raw(fd) }, lifetime: PhantomData }
+        Self { fd: unsafe { BorrowedFd::borrow_raw(fd) } }
     }
 
     /// For system calls that look.

@@ -10,7 +10,7 @@ use vscan_engine::protection::{Judgement, Occasion, Scan, Settled};
 use vscan_engine::queue::{Lane, Ticket};
 use vscan_engine::scan::exchange::{Progress, Wait};
 
-use crate::host::event::{Timer, Watch};
+use super::wakeup::Wakeup;
 use crate::host::park::RequestId;
 use crate::share::Share;
 
@@ -25,8 +25,7 @@ pub(super) struct Job {
     /// When it must be over, counted from when it was asked for.
     pub(super) deadline: Instant,
     // Before the stage, whose socket it watches: fields are dropped in order.
-    watch: Option<Watch>,
-    timer: Option<Timer>,
+    wakeup: Wakeup,
     pub(super) stage: Stage,
 }
 
@@ -65,8 +64,7 @@ impl Job {
             was_closed: false,
             waiters: Vec::new(),
             deadline: Instant::now() + settings.scan_timeout,
-            watch: None,
-            timer: None,
+            wakeup: Wakeup::default(),
             stage,
         }
     }
@@ -91,14 +89,14 @@ impl Job {
             let outcome = match share.protection().advance(&mut scan) {
                 Progress::Waiting(Wait::Readable, _) if answers_within(&share, &scan, until) => continue,
                 Progress::Waiting(wait, until) => {
-                    self.arm(&scan, ticket, wait, until);
+                    self.wakeup.arm(scan.exchange.socket(), ticket, wait, until);
                     self.stage = Stage::Running(scan);
                     return None;
                 }
                 Progress::Done(outcome) => outcome,
             };
             // Before the exchange closes the socket that is watched.
-            self.watch = None;
+            self.wakeup.stop_watching();
             let place = share.place(&self.path);
             match share.protection().settle(*scan, outcome, &place) {
                 Settled::Again(next) => scan = next,
@@ -116,8 +114,7 @@ impl Job {
 
     /// Drives the scan to its end without smbd's loop, and waits for it.
     pub(super) fn run_to_end(&mut self) -> Option<Judgement> {
-        self.watch = None;
-        self.timer = None;
+        self.wakeup = Wakeup::default();
         let share = self.share.clone();
         let scan = self.take_scan()?;
         let place = share.place(&self.path);
@@ -142,29 +139,14 @@ impl Job {
         }
     }
 
-    /// Has smbd's loop wake the scan up.
-    fn arm(&mut self, scan: &Scan, ticket: Ticket, wait: Wait, until: Instant) {
-        match (&mut self.watch, scan.exchange.socket()) {
-            (watch, None) => *watch = None,
-            (Some(watch), Some(_)) => watch.set(wait),
-            (watch @ None, Some(socket)) => *watch = Watch::new(socket, wait, ticket),
-        }
-        self.wake_at(until, ticket);
-    }
-
-    /// Has smbd's loop wake the job up at this time at the latest. A timer that goes off early does no harm, and deadlines
-    /// move on with each sign of life: so an earlier one is left as it is.
+    /// Has smbd's loop wake the job up at this time at the latest.
     pub(super) fn wake_at(&mut self, until: Instant, ticket: Ticket) {
-        if self.timer.as_ref().is_none_or(|timer| timer.at() > until) {
-            self.timer = Timer::new(until, ticket);
-        }
+        self.wakeup.at(until, ticket);
     }
 
     /// The timer has gone off.
     pub(super) fn woken(&mut self) {
-        if let Some(timer) = self.timer.take() {
-            timer.has_fired();
-        }
+        self.wakeup.woken();
     }
 }
 

@@ -7,6 +7,7 @@
 mod check;
 mod job;
 mod registry;
+mod wakeup;
 
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
