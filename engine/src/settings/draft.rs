@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::option::Opt;
 use super::scanners;
-use super::table::{OPTIONS, RENAME_SUFFIX, SCANNER, SOCKET_PATH};
+use super::table::{RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
 use super::written::{Entry, Written};
 use super::{
     CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, OnConfigError, OverLimit,
@@ -28,7 +28,7 @@ pub(super) struct Draft {
 /// The defaults of the table, with nothing written at all.
 pub(super) fn defaults() -> Settings {
     let mut draft = Draft::blank();
-    for option in OPTIONS {
+    for option in options() {
         draft.apply_own(option, option.default);
     }
     draft.settings.scanners.push(draft.scanner.clone());
@@ -39,7 +39,7 @@ pub(super) fn defaults() -> Settings {
 pub(super) fn settle(written: Written, share: &Share<'_>, host: &Host<'_>) -> (Settings, Vec<Complaint>) {
     let mut draft = Draft::blank();
     let mut complaints = Vec::new();
-    for option in OPTIONS {
+    for option in options() {
         draft.apply_own(option, option.default);
         if let Some(entry) = written.get(option.name) {
             complaints.extend(draft.apply_written(option, entry));

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::option::Opt;
-use super::table::OPTIONS;
+use super::table::GROUPS;
 
 const HEADER: &str = "\
 # vscan.conf: the virus scanner's settings. Copy to /etc/samba/vscan.conf, or anywhere with
@@ -23,9 +23,13 @@ const HEADER: &str = "\
 /// The text of `vscan.conf.example`: every option with its help and its default, commented out.
 pub fn example() -> String {
     let mut text = HEADER.to_owned();
-    for option in OPTIONS {
-        text.push('\n');
-        entry(&mut text, option);
+    for group in GROUPS {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n\n# ---- {} ----\n", group.title);
+        for option in group.options {
+            text.push('\n');
+            entry(&mut text, option);
+        }
     }
     text
 }

@@ -1,7 +1,7 @@
 //! What the administrator wants: read in layers, complained about line by line, and kept so that it cannot hold nonsense.
 //!
 //! Built-in defaults, then the configuration file, then smb.conf ([`load`]). The texts are collected first
-//! (`written`) and given their meaning afterwards, each by its row of [`OPTIONS`]: the one place for the names,
+//! (`written`) and given their meaning afterwards, each by its row of [`GROUPS`]: the one place for the names,
 //! defaults and help of all options. Whatever is wrong costs a [`Complaint`] and leaves that option at its protective
 //! value; it never costs the share.
 
@@ -34,7 +34,7 @@ pub use option::{Alias, Kind, Opt};
 pub use path_map::PathMap;
 pub use patterns::{FileRegexp, MimeTypes, PathPatterns};
 pub use syslog::{Facility, Priority, Syslog};
-pub use table::OPTIONS;
+pub use table::{GROUPS, Group};
 pub use value::{Lifetime, Size};
 
 /// Read when smb.conf names no other file; it need not exist.
@@ -112,7 +112,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// The defaults of [`OPTIONS`].
+    /// The defaults of [`GROUPS`].
     fn default() -> Self {
         draft::defaults()
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::foreign;
 use super::ini::{self, Content, Line};
-use super::table::{self, OPTIONS};
+use super::table::{self, options};
 use super::{Complaint, FileText, Host, Origin, Severity, Share, nearest};
 
 /// One option's text.
@@ -107,7 +107,7 @@ impl Layers {
     /// answers by name only.
     fn add_host(&mut self, share: &Share<'_>, host: &Host<'_>) {
         let origin = || Origin::Host { share: share.name.to_owned() };
-        for option in OPTIONS {
+        for option in options() {
             let mut names = std::iter::once(option.name).chain(option.aliases.iter().map(|alias| alias.name));
             if let Some((name, value)) = names.find_map(|name| Some((name, (host.option)(name)?))) {
                 self.add_option(origin(), name, value.trim());

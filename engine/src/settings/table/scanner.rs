@@ -1,0 +1,101 @@
+//! Which scanner is asked, and how.
+
+use std::path::PathBuf;
+
+use super::Group;
+use super::{set, words};
+use crate::settings::ScannerMode;
+use crate::settings::option::{Alias, Applied, Kind, Opt};
+use crate::settings::path_map::PathMap;
+use crate::settings::value::{choice, interval};
+
+fn set_epoch_file(field: &mut Option<PathBuf>, text: &str) -> Applied {
+    let file = PathBuf::from(text);
+    if !text.is_empty() && !file.is_absolute() {
+        return Err("must be an absolute path, without quotes, or empty".to_owned());
+    }
+    *field = (!text.is_empty()).then_some(file);
+    Ok(None)
+}
+
+const SCANNER_MODE: &[(&str, ScannerMode)] =
+    &[("first", ScannerMode::First), ("balance", ScannerMode::Balance), ("all", ScannerMode::All)];
+
+pub(in crate::settings) const SCANNER: Opt = Opt {
+    name: "scanner",
+    aliases: &[
+        Alias { name: "clamd socket name", prefix: "clamav:" },
+        Alias { name: "sophie socket name", prefix: "sophie:" },
+        Alias { name: "trophie socket name", prefix: "trophie:" },
+    ],
+    kind: Kind::Text,
+    default: "clamav:/var/run/clamav/clamd.ctl",
+    on_mistake: "clamav:/var/run/clamav/clamd.ctl",
+    help: "Which scanner is asked, and where it listens: the scanner's name, a colon, and a socket, such as \
+           clamav:tcp:192.0.2.5:3310 or icap://192.0.2.5:1344/avscan. Several stand in a list with commas, semicolons or \
+           blanks in between; \"scanner mode\" says how they work together.",
+    apply: |draft, text| set(&mut draft.scanner, Ok(text.to_owned())),
+};
+
+pub(in crate::settings) const SOCKET_PATH: Opt = Opt {
+    name: "socket path",
+    aliases: &[],
+    kind: Kind::Text,
+    default: "",
+    on_mistake: "",
+    help: "Where the scanner listens, when \"scanner\" is a name only, as vfs_virusfilter wants it. Better say both in \
+           \"scanner\".",
+    apply: |draft, text| set(&mut draft.socket_path, Ok(text.to_owned())),
+};
+
+pub(super) const GROUP: Group = Group {
+    title: "Scanners",
+    options: &[
+        SCANNER,
+        SOCKET_PATH,
+        Opt {
+            name: "scanner mode",
+            aliases: &[],
+            kind: Kind::Choice(|| words(SCANNER_MODE)),
+            default: "first",
+            on_mistake: "all",
+            help: "How several scanners work together. first: in order, the next one only while the one before gives no \
+               verdict. balance: whichever has the least to do. all: each scans every file, one after the other; a file \
+               is clean if all say so, and infected if one does. A scanner that gives no verdict is left alone for 1 \
+               second, then for 2, 4 and up to 60, while there are others.",
+            apply: |draft, text| set(&mut draft.settings.scanner_mode, choice(text, SCANNER_MODE)),
+        },
+        Opt {
+            name: "path map",
+            aliases: &[],
+            kind: Kind::List,
+            default: "",
+            on_mistake: "",
+            help: "For scanners that are told a path and see the share elsewhere: our directory, a colon, and theirs, such \
+               as /srv/share:/mnt/share. The longest directory that fits counts. Scanners that are sent the content or \
+               a descriptor do not need it.",
+            apply: |draft, text| set(&mut draft.settings.path_map, PathMap::parse(text)),
+        },
+        Opt {
+            name: "signature check interval",
+            aliases: &[],
+            kind: Kind::Duration,
+            default: "60",
+            on_mistake: "60",
+            help: "How often a scanner is asked for the version of its signatures, at most and only while files are opened. \
+               New ones void all results that are remembered. 0: never.",
+            apply: |draft, text| set(&mut draft.settings.signature_check_interval, interval(text)),
+        },
+        Opt {
+            name: "signature epoch file",
+            aliases: &[],
+            kind: Kind::Path,
+            default: "/var/lib/vscan/epoch",
+            on_mistake: "/var/lib/vscan/epoch",
+            help: "Touching this file voids all results that are remembered. For signatures that do not show in the \
+               scanner's version, such as home-made ones: have freshclam's OnUpdateExecute touch it. Empty: there is no \
+               such file.",
+            apply: |draft, text| set_epoch_file(&mut draft.settings.signature_epoch_file, text),
+        },
+    ],
+};
