@@ -15,7 +15,7 @@
 //! A cue that does not fit what the dialogue asks for waits until one does; when there are no more, everything is sent
 //! and the connection ends.
 
-use crate::dialogue::{Ask, Dialogue, News, Object, Outcome, Scanner, Step};
+use crate::dialogue::{Ask, Dialogue, News, Object, Outcome, Step};
 use crate::registry::{SCANNERS, parse_scanner};
 use crate::transcript::{Event, Recording};
 use crate::verdict::Verdict;
