@@ -2,15 +2,24 @@
 # One vscan.so in the smbd of each Debian release that vscan serves: runs the core claims in all of them, prints a table,
 # and fails if a claim does. Run as root, after tests/setup.sh.
 #   tests/matrix.sh                     # all releases
-#   tests/matrix.sh bullseye forky      # these
+#   tests/matrix.sh bullseye forky      # these; "native" is the machine's own Samba
+#   tests/matrix.sh ci                  # the least that every change must pass: oldest, native and newest, a few claims
 # VSCAN_MODULE names a vscan.so to test instead of the portable build; VSCAN_MATRIX_CLAIMS other claims (words of their
 # names). tests/matrix/root.sh says where the releases are kept.
 set -eu
 cd "$(dirname "$0")/.."
 
 releases=("$@")
-[ $# -gt 0 ] || releases=(bullseye bookworm bookworm-backports trixie trixie-backports forky)
-read -ra claims <<<"${VSCAN_MATRIX_CLAIMS:-verdicts:: actions:: cache:: close_scans:: parked:: ends:: smb1::}"
+claims="verdicts:: actions:: cache:: close_scans:: parked:: ends:: smb1::"
+case $* in
+"") releases=(bullseye bookworm bookworm-backports trixie trixie-backports forky) ;;
+ci)
+    releases=(bullseye native forky)
+    claims="an_infected_file_cannot_be_read an_infected_upload_is_caught an_infected_file_goes_to_quarantine
+        a_clean_file_is_scanned_once parked::"
+    ;;
+esac
+read -rd '' -a claims <<<"${VSCAN_MATRIX_CLAIMS:-$claims}" || :
 
 # What Samba itself does otherwise in a release, also on a share without vscan.
 skipped() {
@@ -35,7 +44,12 @@ table=("| Release | Samba | glibc | claims passed | failed | skipped |" "|---|--
 status=0
 for release in "${releases[@]}"; do
     echo "==== $release" >&2
-    if ! root=$(tests/matrix/root.sh "$release"); then
+    settings=("VSCAN_MODULE=$module")
+    if [ "$release" = native ]; then
+        root=/
+    elif root=$(tests/matrix/root.sh "$release"); then
+        settings+=("VSCAN_ROOT=$root")
+    else
         table+=("| $release | no root file system | | | | |")
         status=1
         continue
@@ -45,7 +59,7 @@ for release in "${releases[@]}"; do
     log=$logs/$release.log
     skip=()
     for name in $(skipped "$release"); do skip+=(--skip "$name"); done
-    VSCAN_ROOT=$root VSCAN_MODULE=$module cargo test --locked --package vscan-tests --test claims -- --test-threads 4 \
+    env "${settings[@]}" cargo test --locked --package vscan-tests --test claims -- --test-threads 4 \
         "${claims[@]}" "${skip[@]}" >"$log" 2>&1 </dev/null || status=1
     result=$(grep '^test result:' "$log" || :)
     count() { sed -n "s/.* \([0-9]*\) $1.*/\1/p" <<<"$result"; }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs what is missing and runs all tests, then the demo. Run as root on Debian 12 or 13 with Rust; needs no terminal.
+# Installs what is missing and runs the demo, all tests, and a few of them in other releases' Samba. Run as root on Debian 12 or 13 with Rust; needs no terminal.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -26,3 +26,6 @@ tests/demo.sh
 
 headline "Tests"
 cargo test --workspace --locked
+
+headline "The oldest and the newest Samba, and this one, with one vscan.so"
+tests/matrix.sh ci

@@ -2,8 +2,8 @@
 # Makes the root file system of one release, or renews it when it is stale, and prints where it is. Run as root.
 #   tests/matrix/root.sh RELEASE
 # It lies in VSCAN_MATRIX (/var/cache/vscan-matrix by default) and is a system without a kernel or running daemons.
-# VSCAN_MATRIX_APT holds further options for apt-get. Behind a mirror that lags, apt finds the lists of forky and of the
-# backports expired; "-o Acquire::Check-Valid-Until=no" takes them as they are (their signatures are checked all the same).
+# Packages come from VSCAN_MATRIX_MIRROR and VSCAN_MATRIX_SECURITY (Debian's own by default), with this machine's settings
+# of apt for the network.
 set -eu
 
 release=${1:?usage: tests/matrix/root.sh RELEASE}
@@ -62,18 +62,18 @@ make() {
     printf '#!/bin/sh\nexit 101\n' >"$root.new/usr/sbin/policy-rc.d"
     chmod 755 "$root.new/usr/sbin/policy-rc.d"
     echo "$updates" >"$root.new/etc/apt/sources.list.d/matrix.list"
+    "$(dirname "$0")/apt.sh" >"$root.new/etc/apt/apt.conf.d/machine"
     # Not the machine's /proc: the packages' scripts must not find its processes.
     unshare --mount --pid --fork --mount-proc="$root.new/proc" chroot "$root.new" /bin/sh -ec '
         export DEBIAN_FRONTEND=noninteractive LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
-        options=$2
-        apt-get $options -q update
-        apt-get $options -q -y --no-install-recommends ${1:+-t "$1"} install samba
+        apt-get -q update
+        apt-get -q -y --no-install-recommends ${1:+-t "$1"} install samba
         # Part of samba in newer releases.
         [ -e "$(smbd -b | sed -n "s/^ *MODULESDIR: //p")/vfs/acl_xattr.so" ] ||
-            apt-get $options -q -y --no-install-recommends ${1:+-t "$1"} install samba-vfs-modules
+            apt-get -q -y --no-install-recommends ${1:+-t "$1"} install samba-vfs-modules
         apt-get clean
         rm -rf /var/lib/apt/lists/*
-    ' sh "$target" "${VSCAN_MATRIX_APT:-}" </dev/null
+    ' sh "$target" </dev/null
     smbd=$(chroot "$root.new" smbd --version)
     mv "$root.new" "$root"
     echo "$smbd" >"$root/vscan-matrix.stamp"
