@@ -8,8 +8,9 @@ use super::scanners;
 use super::table::{RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
 use super::written::{Entry, Written};
 use super::{
-    CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, OnConfigError, OverLimit,
-    PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size, Syslog,
+    CacheLimits, Complaint, Facility, Host, InForce, InfectedStatus, Lifetime, MimeTypes, OnConfigError,
+    OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size,
+    Source, Syslog,
 };
 use crate::action::Action;
 
@@ -35,21 +36,42 @@ pub(super) fn defaults() -> Settings {
     draft.finish()
 }
 
+/// What the texts mean together.
+pub(super) struct Settled {
+    pub(super) settings: Settings,
+    pub(super) complaints: Vec<Complaint>,
+    pub(super) in_force: Vec<InForce>,
+}
+
 /// Gives every text its meaning. What has none is complained about and replaced.
-pub(super) fn settle(written: Written, share: &Share<'_>, host: &Host<'_>) -> (Settings, Vec<Complaint>) {
+pub(super) fn settle(written: Written, share: &Share<'_>, host: &Host<'_>) -> Settled {
     let mut draft = Draft::blank();
-    let mut complaints = Vec::new();
+    let (mut complaints, mut in_force) = (Vec::new(), Vec::new());
     for option in options() {
         draft.apply_own(option, option.default);
-        if let Some(entry) = written.get(option.name) {
-            complaints.extend(draft.apply_written(option, entry));
-        }
+        let entry = written.get(option.name);
+        let complaint = entry.and_then(|entry| draft.apply_written(option, entry));
+        in_force.push(InForce::of(option, entry, complaint.as_ref()));
+        complaints.extend(complaint);
     }
     complaints.extend(draft.join_scanner(&written));
     complaints.extend(draft.check_scanners(&written, host));
     complaints.extend(draft.check_rename(&written));
     complaints.extend(draft.check_quarantine(&written, share));
-    (draft.finish(), complaints)
+    draft.correct(&mut in_force);
+    Settled { settings: draft.finish(), complaints, in_force }
+}
+
+impl InForce {
+    fn of(option: &'static Opt, entry: Option<&Entry>, complaint: Option<&Complaint>) -> Self {
+        let mistaken = complaint.is_some_and(|complaint| complaint.severity == Severity::Mistake);
+        let (value, source) = match entry {
+            None => (option.default, Source::Default),
+            Some(entry) if mistaken => (option.on_mistake, Source::InsteadOf(entry.origin.clone())),
+            Some(entry) => (entry.value.as_str(), Source::Written(entry.origin.clone())),
+        };
+        Self { name: option.name, value: value.to_owned(), source }
+    }
 }
 
 impl Draft {
@@ -174,6 +196,17 @@ impl Draft {
         let inside = self.settings.quarantine_directory.starts_with(share.path);
         let what = "lies inside the share, where its users can reach it; better choose a place outside";
         inside.then(|| notice(entry, what.to_owned()))
+    }
+
+    /// What only several options together could say.
+    fn correct(&self, in_force: &mut [InForce]) {
+        for option in in_force {
+            if option.name == SCANNER.name {
+                option.value = self.settings.scanners.join(", ");
+            } else if option.name == RENAME_SUFFIX.name {
+                option.value.clone_from(&self.settings.rename_suffix);
+            }
+        }
     }
 
     fn finish(self) -> Settings {

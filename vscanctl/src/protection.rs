@@ -1,0 +1,32 @@
+//! A share's protection, in this process: the same code, settings and results as in smbd.
+
+use vscan_engine::log::{Level, Log};
+use vscan_engine::privilege::AsIs;
+use vscan_engine::protection::Protection;
+use vscan_engine::scan::pool::Pool;
+use vscan_engine::settings::Loaded;
+
+use crate::{Trouble, output};
+
+/// The protection that smbd would build for a connection to this share.
+pub fn protect(loaded: &Loaded) -> Result<Protection, Trouble> {
+    let pool = Pool::new(&loaded.settings.scanners, loaded.settings.scanner_mode)
+        .map_err(|error| format!("scanner = {}: {error}", loaded.settings.scanners.join(", ")))?;
+    let refuses_all = loaded.refuses_opens();
+    Ok(Protection::new(loaded.settings.clone(), pool, Box::new(OnlyTrouble), Box::new(AsIs), refuses_all))
+}
+
+/// What the engine says of its scanners goes to standard error; what it says of files is what a command answers with.
+struct OnlyTrouble;
+
+impl Log for OnlyTrouble {
+    fn wants(&self, level: Level) -> bool {
+        level <= Level::Error
+    }
+
+    fn line(&self, level: Level, text: &str) {
+        if self.wants(level) {
+            output::complain(text);
+        }
+    }
+}
