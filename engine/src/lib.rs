@@ -1,5 +1,5 @@
 //! Everything in vscan that protects a file and knows nothing of Samba.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod action;
 pub mod cache;
@@ -14,3 +14,4 @@ pub mod queue;
 mod report;
 pub mod scan;
 pub mod settings;
+pub mod sys;

@@ -48,7 +48,7 @@ fn ask(asked: &dyn Scanner, timeouts: Timeouts, privilege: &dyn Privilege) -> Re
         .map_err(|error| Fault::Caller(format!("/dev/null cannot be opened: {error}").into()))?;
     let started = Instant::now();
     let deadline = started + timeouts.connect + timeouts.io;
-    let object = Object { path: b"", size: 0 };
+    let object = Object::new(b"", 0);
     let mut exchange = Exchange::new(asked, nothing.into(), &object, timeouts, deadline, started);
     blocking::run(&mut exchange, privilege)?;
     Ok(started.elapsed())

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::option::Opt;
-use super::scanners;
 use super::table::{RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
 use super::written::{Entry, Written};
 use super::{
@@ -12,6 +11,7 @@ use super::{
     OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size,
     Source, Syslog,
 };
+use super::{daemons, scanners};
 use crate::action::Action;
 
 /// Settings in the making, with the values that only together become one.
@@ -44,31 +44,41 @@ pub(super) struct Settled {
 }
 
 /// Gives every text its meaning. What has none is complained about and replaced.
-pub(super) fn settle(written: Written, share: &Share<'_>, host: &Host<'_>) -> Settled {
+pub(super) fn settle(mut written: Written, share: &Share<'_>, host: &Host<'_>) -> Settled {
     let mut draft = Draft::blank();
     let (mut complaints, mut in_force) = (Vec::new(), Vec::new());
     for option in options() {
         draft.apply_own(option, option.default);
-        let entry = written.get(option.name);
-        let complaint = entry.and_then(|entry| draft.apply_written(option, entry));
-        in_force.push(InForce::of(option, entry, complaint.as_ref()));
+        let Some(entry) = written.get(option.name) else {
+            in_force.push(InForce::default_of(option));
+            continue;
+        };
+        let (complaint, understood) = draft.apply_written(option, entry);
         complaints.extend(complaint);
+        in_force.push(InForce::of(option, entry, understood));
+        if !understood {
+            written.remove(option.name);
+        }
     }
     complaints.extend(draft.join_scanner(&written));
+    complaints.extend(draft.join_daemons(&written));
     complaints.extend(draft.check_scanners(&written, host));
     complaints.extend(draft.check_rename(&written));
     complaints.extend(draft.check_quarantine(&written, share));
-    draft.correct(&mut in_force);
+    draft.correct(&mut in_force, &written);
     Settled { settings: draft.finish(), complaints, in_force }
 }
 
 impl InForce {
-    fn of(option: &'static Opt, entry: Option<&Entry>, complaint: Option<&Complaint>) -> Self {
-        let mistaken = complaint.is_some_and(|complaint| complaint.severity == Severity::Mistake);
-        let (value, source) = match entry {
-            None => (option.default, Source::Default),
-            Some(entry) if mistaken => (option.on_mistake, Source::InsteadOf(entry.origin.clone())),
-            Some(entry) => (entry.value.as_str(), Source::Written(entry.origin.clone())),
+    fn default_of(option: &'static Opt) -> Self {
+        Self { name: option.name, value: option.default.to_owned(), source: Source::Default }
+    }
+
+    fn of(option: &'static Opt, entry: &Entry, understood: bool) -> Self {
+        let origin = entry.origin.clone();
+        let (value, source) = match understood {
+            true => (entry.value.as_str(), Source::Written(origin)),
+            false => (option.on_mistake, Source::InsteadOf(origin)),
         };
         Self { name: option.name, value: value.to_owned(), source }
     }
@@ -128,15 +138,31 @@ impl Draft {
         let _ = (option.apply)(self, text);
     }
 
-    fn apply_written(&mut self, option: &Opt, entry: &Entry) -> Option<Complaint> {
+    /// What there is to say about the value, and whether it is in force.
+    fn apply_written(&mut self, option: &Opt, entry: &Entry) -> (Option<Complaint>, bool) {
         match (option.apply)(self, &entry.value) {
-            Ok(None) => None,
-            Ok(Some(remark)) => Some(notice(entry, remark)),
+            Ok(None) => (None, true),
+            Ok(Some(remark)) => (Some(notice(entry, remark)), true),
             Err(wrong) => {
                 self.apply_own(option, option.on_mistake);
-                Some(mistake(option, entry, &wrong, option.on_mistake))
+                (Some(mistake(option, entry, &wrong, option.on_mistake)), false)
             }
         }
+    }
+
+    /// samba-vscan had two options for what `scanner` says in one, for some daemons.
+    fn join_daemons(&mut self, written: &Written) -> Vec<Complaint> {
+        if let Some(named) = [SCANNER.name, SOCKET_PATH.name].iter().find(|name| written.contains_key(*name))
+        {
+            let wrong = format!("has no effect beside \"{named}\"");
+            return daemons::entries(written)
+                .map(|entry| mistake(&SCANNER, entry, &wrong, &self.scanner))
+                .collect();
+        }
+        if let Some(scanners) = daemons::named(written) {
+            self.scanner = scanners;
+        }
+        Vec::new()
     }
 
     /// vfs_virusfilter says in two options what `scanner` says in one.
@@ -173,7 +199,8 @@ impl Draft {
                 wrong.push("names no scanner".to_owned());
             }
         }
-        let Some(entry) = written.get(SCANNER.name).or_else(|| written.get(SOCKET_PATH.name)) else {
+        let own = written.get(SCANNER.name).or_else(|| written.get(SOCKET_PATH.name));
+        let Some(entry) = own.or_else(|| daemons::entries(written).next()) else {
             return Vec::new();
         };
         let in_force = self.settings.scanners.join(", ");
@@ -199,9 +226,13 @@ impl Draft {
     }
 
     /// What only several options together could say.
-    fn correct(&self, in_force: &mut [InForce]) {
+    fn correct(&self, in_force: &mut [InForce], written: &Written) {
         for option in in_force {
             if option.name == SCANNER.name {
+                let older = written.get(SOCKET_PATH.name).into_iter().chain(daemons::entries(written)).next();
+                if let (Source::Default, Some(older)) = (&option.source, older) {
+                    option.source = Source::Written(older.origin.clone());
+                }
                 option.value = self.settings.scanners.join(", ");
             } else if option.name == RENAME_SUFFIX.name {
                 option.value.clone_from(&self.settings.rename_suffix);

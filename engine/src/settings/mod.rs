@@ -6,6 +6,7 @@
 //! value; it never costs the share.
 
 mod complaint;
+mod daemons;
 mod draft;
 mod example;
 mod foreign;
