@@ -1,6 +1,7 @@
 //! Lines for the administrator. The engine composes them; whoever embeds the engine knows where they go.
 
 use std::fmt;
+use std::rc::Rc;
 
 /// How loud a line is. The module maps these onto Samba's debug levels and syslog's priorities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +24,16 @@ pub trait Log {
     fn wants(&self, level: Level) -> bool;
     /// One line, without its newline. Bytes that came from users are already [`Printable`].
     fn line(&self, level: Level, text: &str);
+}
+
+impl<L: Log + ?Sized> Log for Rc<L> {
+    fn wants(&self, level: Level) -> bool {
+        (**self).wants(level)
+    }
+
+    fn line(&self, level: Level, text: &str) {
+        (**self).line(level, text);
+    }
 }
 
 /// Bytes that a user chose (a file name), fit for one line of a log.

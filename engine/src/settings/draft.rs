@@ -7,9 +7,9 @@ use super::option::Opt;
 use super::table::{RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
 use super::written::{Entry, Written};
 use super::{
-    CacheLimits, Complaint, Facility, Host, InForce, InfectedStatus, Lifetime, MimeTypes, OnConfigError,
-    OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size,
-    Source, Syslog,
+    CacheLimits, Complaint, Facility, Host, InForce, InfectedStatus, Lifetime, MimeTypes, Notify,
+    OnConfigError, OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity,
+    Share, Size, Source, Syslog,
 };
 use super::{daemons, scanners};
 use crate::action::Action;
@@ -120,7 +120,7 @@ impl Draft {
                 scan_timeout: Duration::from_secs(1),
                 syslog: None,
                 verbose_file_logging: true,
-                send_warning_message: false,
+                notify: Notify::default(),
                 on_config_error: OnConfigError::Deny,
             },
             scanner: String::new(),
