@@ -1,6 +1,7 @@
 //! A share's protection, in this process: the same code, settings and results as in smbd.
 
 use vscan_engine::log::{Level, Log};
+use vscan_engine::notify::Unheard;
 use vscan_engine::privilege::AsIs;
 use vscan_engine::protection::Protection;
 use vscan_engine::scan::pool::Pool;
@@ -13,7 +14,14 @@ pub fn protect(loaded: &Loaded) -> Result<Protection, Trouble> {
     let pool = Pool::new(&loaded.settings.scanners, loaded.settings.scanner_mode)
         .map_err(|error| format!("scanner = {}: {error}", loaded.settings.scanners.join(", ")))?;
     let refuses_all = loaded.refuses_opens();
-    Ok(Protection::new(loaded.settings.clone(), pool, Box::new(OnlyTrouble), Box::new(AsIs), refuses_all))
+    Ok(Protection::new(
+        loaded.settings.clone(),
+        pool,
+        Box::new(OnlyTrouble),
+        Box::new(AsIs),
+        Box::new(Unheard),
+        refuses_all,
+    ))
 }
 
 /// What the engine says of its scanners goes to standard error; what it says of files is what a command answers with.
