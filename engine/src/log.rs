@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub mod system;
+
 /// How loud a line is. The module maps these onto Samba's debug levels and syslog's priorities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {

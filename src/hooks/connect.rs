@@ -22,8 +22,7 @@ use crate::share::{Connected, Share};
 /// protected by what is left of it. `None` closes the share.
 pub fn connect(connected: &Connected<'_>, params: Params) -> Option<Share> {
     let loaded = load(connected, params);
-    let log = ShareLog::new();
-    log.configure(loaded.settings.verbose_file_logging, loaded.settings.syslog);
+    let log = ShareLog::new(loaded.settings.verbose_file_logging, loaded.settings.syslog.clone());
     for complaint in &loaded.complaints {
         log.line(complaint.severity.level(), &complaint.to_string());
     }
