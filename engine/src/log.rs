@@ -1,6 +1,7 @@
 //! Lines for the administrator. The engine composes them; whoever embeds the engine knows where they go.
 
 use std::fmt;
+use std::rc::Rc;
 
 pub mod system;
 
@@ -25,6 +26,16 @@ pub trait Log {
     fn wants(&self, level: Level) -> bool;
     /// One line, without its newline. Bytes that came from users are already [`Printable`].
     fn line(&self, level: Level, text: &str);
+}
+
+impl<L: Log + ?Sized> Log for Rc<L> {
+    fn wants(&self, level: Level) -> bool {
+        (**self).wants(level)
+    }
+
+    fn line(&self, level: Level, text: &str) {
+        (**self).line(level, text);
+    }
 }
 
 /// Bytes that a user chose (a file name), fit for one line of a log.

@@ -19,6 +19,7 @@ use crate::cache::{Cache, Known};
 use crate::epoch::Epoch;
 use crate::identity::Identity;
 use crate::log::Log;
+use crate::notify::{ActionTaken, Notify, Session};
 use crate::policy::{self, Access, Facts, Plan, Status};
 use crate::privilege::Privilege;
 use crate::report::{self, Finding};
@@ -26,8 +27,10 @@ use crate::scan::pool::{Answer, Pool};
 use crate::settings::{Lifetime, Settings};
 
 mod scanning;
+mod telling;
 
 pub use scanning::{Ended, Scan, Settled};
+use telling::Seen;
 
 /// A file that changes during a scan is scanned again, this often in all.
 const MAX_SCANS: u32 = 3;
@@ -40,6 +43,7 @@ pub struct Protection {
     cache: RefCell<Cache>,
     log: Box<dyn Log>,
     privilege: Box<dyn Privilege>,
+    notify: Box<dyn Notify>,
     /// `on config error = deny`, and there was one.
     refuses_all: bool,
 }
@@ -55,6 +59,8 @@ pub struct Context<'a> {
     pub user: &'a str,
     /// The client's address.
     pub client: &'a str,
+    /// All that is known of the two, for messages.
+    pub session: &'a Session,
 }
 
 /// Where a file is.
@@ -126,6 +132,7 @@ impl Protection {
         pool: Pool,
         log: Box<dyn Log>,
         privilege: Box<dyn Privilege>,
+        notify: Box<dyn Notify>,
         refuses_all: bool,
     ) -> Self {
         let cache = match settings.cache {
@@ -139,7 +146,7 @@ impl Protection {
             ),
         };
         let epoch = Epoch::new(settings.signature_epoch_file.clone());
-        Self { settings, pool, epoch, cache: RefCell::new(cache), log, privilege, refuses_all }
+        Self { settings, pool, epoch, cache: RefCell::new(cache), log, privilege, notify, refuses_all }
     }
 
     /// The settings in force.
@@ -261,7 +268,7 @@ impl Protection {
     ) -> Judgement {
         let Answer { outcome, scanner } = answer;
         let decision = policy::after(outcome, &self.settings);
-        let action = match (decision.action, outcome, file) {
+        let action: Option<ActionTaken> = match (decision.action, outcome, file) {
             (Action::Nothing, ..) => None,
             (action, Ok(Verdict::Infected(threat)), Some(file)) => {
                 let find = self.find(threat, scanner, context);
@@ -269,8 +276,19 @@ impl Protection {
             }
             (_, Ok(_) | Err(_), _) => None,
         };
-        Finding { place, occasion, context, scanner, outcome, decision: &decision, action }
-            .report(self.log());
+        let is_denied = matches!(decision.access, Access::Deny(_));
+        Finding {
+            place,
+            occasion,
+            context,
+            scanner,
+            outcome,
+            decision: &decision,
+            action: action.as_ref().map(|action| action.text.clone()),
+        }
+        .report(self.log());
+        let seen = Seen { place, occasion, context, scanner, is_denied };
+        self.tell(&seen, outcome, action);
         match decision.access {
             Access::Allow if matches!(outcome, Ok(Verdict::Clean)) => {
                 Judgement::Allowed(Allowance::Exactly(*identity))
@@ -299,8 +317,8 @@ impl Protection {
         }
     }
 
-    /// Does to the file what the settings say; what came of it, for the log.
-    fn act(&self, action: Action, infected: &Infected<'_>) -> String {
+    /// Does to the file what the settings say; what came of it.
+    fn act(&self, action: Action, infected: &Infected<'_>) -> ActionTaken {
         let places = Places {
             quarantine_directory: &self.settings.quarantine_directory,
             quarantine_prefix: OsStr::new(&self.settings.quarantine_prefix),
@@ -308,8 +326,8 @@ impl Protection {
             rename_suffix: OsStr::new(&self.settings.rename_suffix),
         };
         match self.privilege.raised(|| action::act(action, infected, &places)) {
-            Ok(done) => done.to_string(),
-            Err(error) => format!("{error}"),
+            Ok(done) => ActionTaken::of(&done),
+            Err(error) => ActionTaken::failed(error.to_string()),
         }
     }
 }

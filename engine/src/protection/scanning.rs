@@ -126,7 +126,7 @@ impl Protection {
             (Takes::Path, Some(_)) => self.settings.path_map.seen_by_scanner(path),
             (Takes::Path | Takes::Descriptor | Takes::Stream, _) => path.into(),
         };
-        let object = Object { path: &path, size: identity.size };
+        let object = Object { asked_at: self.pool.age(now), ..Object::new(&path, identity.size) };
         Exchange::new(scanner, file, &object, timeouts, deadline, now)
     }
 

@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use vscan_backends::dialogue::{Outcome, Scanner};
 use vscan_backends::registry::{SpecError, parse_scanner};
@@ -22,6 +22,7 @@ pub struct Pool {
     mode: ScannerMode,
     /// Where `balance` begins to look: many processes with one scan each should not all ask the first one.
     start: Cell<usize>,
+    born: Instant,
 }
 
 /// One of them.
@@ -67,7 +68,12 @@ impl Pool {
         let members = specs.iter().map(member).collect::<Result<_, _>>()?;
         // Any number does that differs between processes.
         let start = usize::try_from(std::process::id()).unwrap_or(0);
-        Ok(Self { members, mode, start: Cell::new(start) })
+        Ok(Self { members, mode, start: Cell::new(start), born: Instant::now() })
+    }
+
+    /// The time by the clock of the pool's scanners.
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.born)
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = &Member> {

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::option::Opt;
-use super::scanners;
 use super::table::{RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
 use super::written::{Entry, Written};
 use super::{
-    CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, OnConfigError, OverLimit,
-    PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size, Syslog,
-    SyslogFormat,
+    CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, Notify, OnConfigError,
+    OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size,
+    Syslog, SyslogFormat,
 };
+use super::{daemons, scanners};
 use crate::action::Action;
 
 /// Settings in the making, with the values that only together become one.
@@ -38,16 +38,21 @@ pub(super) fn defaults() -> Settings {
 }
 
 /// Gives every text its meaning. What has none is complained about and replaced.
-pub(super) fn settle(written: Written, share: &Share<'_>, host: &Host<'_>) -> (Settings, Vec<Complaint>) {
+pub(super) fn settle(mut written: Written, share: &Share<'_>, host: &Host<'_>) -> (Settings, Vec<Complaint>) {
     let mut draft = Draft::blank();
     let mut complaints = Vec::new();
     for option in options() {
         draft.apply_own(option, option.default);
         if let Some(entry) = written.get(option.name) {
-            complaints.extend(draft.apply_written(option, entry));
+            let (complaint, understood) = draft.apply_written(option, entry);
+            complaints.extend(complaint);
+            if !understood {
+                written.remove(option.name);
+            }
         }
     }
     complaints.extend(draft.join_scanner(&written));
+    complaints.extend(draft.join_daemons(&written));
     complaints.extend(draft.check_scanners(&written, host));
     complaints.extend(draft.check_rename(&written));
     complaints.extend(draft.check_quarantine(&written, share));
@@ -90,7 +95,7 @@ impl Draft {
                 scan_timeout: Duration::from_secs(1),
                 syslog: None,
                 verbose_file_logging: true,
-                send_warning_message: false,
+                notify: Notify::default(),
                 on_config_error: OnConfigError::Deny,
             },
             scanner: String::new(),
@@ -109,15 +114,31 @@ impl Draft {
         let _ = (option.apply)(self, text);
     }
 
-    fn apply_written(&mut self, option: &Opt, entry: &Entry) -> Option<Complaint> {
+    /// What there is to say about the value, and whether it is in force.
+    fn apply_written(&mut self, option: &Opt, entry: &Entry) -> (Option<Complaint>, bool) {
         match (option.apply)(self, &entry.value) {
-            Ok(None) => None,
-            Ok(Some(remark)) => Some(notice(entry, remark)),
+            Ok(None) => (None, true),
+            Ok(Some(remark)) => (Some(notice(entry, remark)), true),
             Err(wrong) => {
                 self.apply_own(option, option.on_mistake);
-                Some(mistake(option, entry, &wrong, option.on_mistake))
+                (Some(mistake(option, entry, &wrong, option.on_mistake)), false)
             }
         }
+    }
+
+    /// samba-vscan had two options for what `scanner` says in one, for some daemons.
+    fn join_daemons(&mut self, written: &Written) -> Vec<Complaint> {
+        if let Some(named) = [SCANNER.name, SOCKET_PATH.name].iter().find(|name| written.contains_key(*name))
+        {
+            let wrong = format!("has no effect beside \"{named}\"");
+            return daemons::entries(written)
+                .map(|entry| mistake(&SCANNER, entry, &wrong, &self.scanner))
+                .collect();
+        }
+        if let Some(scanners) = daemons::named(written) {
+            self.scanner = scanners;
+        }
+        Vec::new()
     }
 
     /// vfs_virusfilter says in two options what `scanner` says in one.
@@ -154,7 +175,8 @@ impl Draft {
                 wrong.push("names no scanner".to_owned());
             }
         }
-        let Some(entry) = written.get(SCANNER.name).or_else(|| written.get(SOCKET_PATH.name)) else {
+        let own = written.get(SCANNER.name).or_else(|| written.get(SOCKET_PATH.name));
+        let Some(entry) = own.or_else(|| daemons::entries(written).next()) else {
             return Vec::new();
         };
         let in_force = self.settings.scanners.join(", ");

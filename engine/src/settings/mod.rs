@@ -6,10 +6,12 @@
 //! value; it never costs the share.
 
 mod complaint;
+mod daemons;
 mod draft;
 mod example;
 mod foreign;
 mod ini;
+mod notify;
 mod option;
 mod path_map;
 mod patterns;
@@ -30,6 +32,7 @@ use crate::action::Action;
 
 pub use complaint::{Complaint, Origin, Severity};
 pub use example::example;
+pub use notify::Notify;
 pub use option::{Alias, Kind, Opt};
 pub use path_map::PathMap;
 pub use patterns::{FileRegexp, MimeTypes, PathPatterns};
@@ -105,8 +108,8 @@ pub struct Settings {
     pub syslog: Option<Syslog>,
     /// Log each decision, not only what went wrong.
     pub verbose_file_logging: bool,
-    /// Tell the client's user about an infected file.
-    pub send_warning_message: bool,
+    /// Who is told about what is found, and how.
+    pub notify: Notify,
     /// What a mistake in the configuration means for the share.
     pub on_config_error: OnConfigError,
 }

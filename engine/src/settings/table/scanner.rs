@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use super::Group;
 use super::{set, words};
 use crate::settings::ScannerMode;
+use crate::settings::daemons::{check_host, check_ports};
+use crate::settings::draft::Draft;
 use crate::settings::option::{Alias, Applied, Kind, Opt};
 use crate::settings::path_map::PathMap;
 use crate::settings::value::{choice, interval};
@@ -27,6 +29,8 @@ pub(in crate::settings) const SCANNER: Opt = Opt {
         Alias { name: "clamd socket name", prefix: "clamav:" },
         Alias { name: "sophie socket name", prefix: "sophie:" },
         Alias { name: "trophie socket name", prefix: "trophie:" },
+        Alias { name: "fsav socket", prefix: "fsav:" },
+        Alias { name: "avp socket file", prefix: "kav:" },
     ],
     kind: Kind::Text,
     default: "clamav:/var/run/clamav/clamd.ctl",
@@ -48,11 +52,42 @@ pub(in crate::settings) const SOCKET_PATH: Opt = Opt {
     apply: |draft, text| set(&mut draft.socket_path, Ok(text.to_owned())),
 };
 
+/// One half of a scanner's address, as samba-vscan had it; the halves are put together in `daemons`.
+const fn half(name: &'static str, help: &'static str, apply: fn(&mut Draft, &str) -> Applied) -> Opt {
+    Opt { name, aliases: &[], kind: Kind::Text, default: "", on_mistake: "", help, apply }
+}
+
+const fn host(name: &'static str, help: &'static str) -> Opt {
+    half(name, help, |_, text| check_host(text).map(|()| None))
+}
+
+const fn port(name: &'static str, help: &'static str) -> Opt {
+    half(name, help, |_, text| check_ports(text).map(|()| None))
+}
+
 pub(super) const GROUP: Group = Group {
     title: "Scanners",
     options: &[
         SCANNER,
         SOCKET_PATH,
+        host(
+            "icap ip",
+            "samba-vscan's words for a Symantec engine: with \"icap port\", the same as symantec://ip:port in \"scanner\".",
+        ),
+        port("icap port", "The port that belongs to \"icap ip\": 1344 if nothing else is said."),
+        host(
+            "oav ip",
+            "samba-vscan's words for OpenAntiVirus: with \"oav port\", the same as oav:tcp:ip:port in \"scanner\".",
+        ),
+        port("oav port", "The port that belongs to \"oav ip\": 8127 if nothing else is said."),
+        host(
+            "fprotd ip",
+            "samba-vscan's words for f-protd: with \"fprotd port\", the same as a list of fprotd:tcp:ip:port in \"scanner\".",
+        ),
+        port(
+            "fprotd port",
+            "The ports that belong to \"fprotd ip\", tried in this order: 10200;10201;10202;10203;10204 if nothing else is said.",
+        ),
         Opt {
             name: "scanner mode",
             aliases: &[],
