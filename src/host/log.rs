@@ -4,6 +4,7 @@ use std::ffi::{CString, c_int};
 use std::sync::OnceLock;
 
 use vscan_engine::log::{Level, Log};
+use vscan_engine::notify::Event;
 use vscan_engine::settings::Syslog;
 
 use super::samba;
@@ -91,7 +92,14 @@ impl Log for ShareLog {
         let level = self.effective(level);
         at_debug_level(debug_level(level), text);
         if let Some(syslog) = self.syslog(level) {
-            syslog.send(level, text, &[]);
+            syslog.send(level, text, None);
+        }
+    }
+
+    fn event(&self, level: Level, text: &str, event: &Event) {
+        at_debug_level(debug_level(level), text);
+        if let Some(syslog) = self.syslog(level) {
+            syslog.send(level, text, Some(event));
         }
     }
 }

@@ -3,13 +3,14 @@
 //! Nobody waits for either. When nobody takes what is sent, because the daemon is stuck and its queue is full, the line
 //! is dropped here, and Samba's own log still has it.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 /// A fact under the name of its field in the journal: upper case, digits and `_` (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>).
-pub type Field<'a> = (&'static str, &'a [u8]);
+pub type Field<'a> = (&'static str, Cow<'a, [u8]>);
 
 /// What is sent.
 #[derive(Clone, Copy, Debug)]
@@ -100,8 +101,12 @@ fn put(entry: &mut Vec<u8>, name: &str, value: &[u8]) {
 mod tests {
     use super::*;
 
-    const MESSAGE: Message<'_> =
-        Message { code: 11, identity: "vscan", text: "found", fields: &[("VSCAN_PATH", b"/s/a\nb\xff")] };
+    const MESSAGE: Message<'_> = Message {
+        code: 11,
+        identity: "vscan",
+        text: "found",
+        fields: &[("VSCAN_PATH", Cow::Borrowed(b"/s/a\nb\xff"))],
+    };
 
     /// Both daemons, or places where they might be.
     struct Daemons(tempfile::TempDir);
@@ -172,7 +177,7 @@ mod tests {
         let daemons = Daemons::new();
         let _journal = daemons.listen("journal");
         let long = vec![b'\n'; 1 << 20];
-        let fields = [("VSCAN_PATH", long.as_slice()), ("VSCAN_ERROR", long.as_slice())];
+        let fields = [("VSCAN_PATH", Cow::from(&long)), ("VSCAN_ERROR", Cow::from(&long))];
         let (journal, syslog) = (daemons.0.path().join("journal"), daemons.0.path().join("log"));
         let message = Message { text: &"x".repeat(1 << 20), fields: &fields, ..MESSAGE };
         send(&message, &Sockets { journal: &journal, syslog: &syslog }).unwrap();

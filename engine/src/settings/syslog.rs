@@ -1,9 +1,8 @@
 //! How lines go to syslog.
 
-use std::borrow::Cow;
-
-use crate::log::Level;
 use crate::log::system::{self, Field, Message, Sockets};
+use crate::log::{Level, facts, samba_vscan};
+use crate::notify::Event;
 
 /// Under which facility, with which priorities, and in whose words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,22 +53,21 @@ impl Syslog {
         self.facility.0 << 3 | priority
     }
 
-    /// Sends a line. Nobody waits for it, and one that nobody takes is in Samba's log all the same.
-    pub fn send(&self, level: Level, text: &str, fields: &[Field<'_>]) {
-        let text = match self.format {
-            SyslogFormat::Vscan => Cow::Borrowed(text),
-            SyslogFormat::SambaVscan => Cow::Owned(format!("{}: {text}", tag(level))),
+    /// Sends a line, and with it the facts of the event that it is about. Nobody waits for it, and what nobody takes is in
+    /// Samba's log all the same.
+    pub fn send(&self, level: Level, text: &str, event: Option<&Event>) {
+        let lines = match self.format {
+            SyslogFormat::Vscan => vec![text.to_owned()],
+            SyslogFormat::SambaVscan => samba_vscan::lines(level, text, event),
         };
-        let message = Message { code: self.code(level), identity: &self.identity, text: &text, fields };
-        let _ = system::send(&message, &Sockets::of_the_system());
-    }
-}
-
-/// What samba-vscan's lines began with.
-fn tag(level: Level) -> &'static str {
-    match level {
-        Level::Alert | Level::Error => "ERROR",
-        Level::Notice | Level::Decision | Level::Debug => "INFO",
+        let facts = event.map(facts).unwrap_or_default();
+        let mut fields: &[Field<'_>] = &facts;
+        for text in &lines {
+            let message = Message { code: self.code(level), identity: &self.identity, text, fields };
+            let _ = system::send(&message, &Sockets::of_the_system());
+            // One record for an event.
+            fields = &[];
+        }
     }
 }
 
