@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use vscan_engine::log::Printable;
-use vscan_engine::notify::{Event, Pace};
+use vscan_engine::notify::Event;
 
 use crate::channels::{Channel, Message, Trouble};
 use crate::ledger::Ledger;

@@ -161,3 +161,119 @@ impl Rest {
         now < self.since || now - self.since > self.milliseconds.saturating_mul(GROWTH)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::channels::tests::event;
+
+    const PACE: Pace = Pace { first: Duration::from_secs(10), longest: Duration::from_secs(100) };
+
+    fn key(recipient: &str) -> Key {
+        Key { recipient: recipient.into(), share: "s".into(), kind: "Infected".into(), event: None }
+    }
+
+    /// Sends what is due at each of these seconds: how many events each message had.
+    fn sent(groups: &mut Groups, seconds: std::ops::Range<u64>) -> Vec<(u64, usize)> {
+        let mut sent = Vec::new();
+        for second in seconds {
+            while let Some(batch) = groups.take(second * 1000) {
+                sent.push((second, batch.events.len()));
+                groups.sent(&batch.key, second * 1000);
+            }
+        }
+        sent
+    }
+
+    fn add(groups: &mut Groups, second: u64, count: usize) {
+        for _ in 0..count {
+            let added = groups.add(key("a"), &Arc::new(event("worm")), PACE, second * 1000);
+            assert!(added.is_ok());
+        }
+    }
+
+    #[test]
+    fn a_storm_becomes_a_few_messages_whose_counts_add_up() {
+        let mut groups = Groups::new(HashMap::new());
+        let mut messages = Vec::new();
+        for second in 0..600 {
+            add(&mut groups, second, 20);
+            messages.extend(sent(&mut groups, second..second + 1));
+        }
+        messages.extend(sent(&mut groups, 600..1000));
+        assert_eq!(messages.first(), Some(&(0, 20)), "the first is told at once");
+        assert!(messages.len() <= 10, "{messages:?}");
+        assert_eq!(messages.iter().map(|(_, count)| count).sum::<usize>(), 12_000);
+    }
+
+    #[test]
+    fn rests_grow_and_are_forgotten_when_it_is_quiet() {
+        let mut groups = Groups::new(HashMap::new());
+        add(&mut groups, 0, 1);
+        assert_eq!(sent(&mut groups, 0..1), [(0, 1)]);
+        add(&mut groups, 1, 5);
+        assert_eq!(sent(&mut groups, 1..30), [(10, 5)]);
+        add(&mut groups, 30, 1);
+        assert_eq!(sent(&mut groups, 30..60), [(50, 1)], "40 s after the second");
+        // 100 s, the limit, after the third; it is over, but not forgotten.
+        add(&mut groups, 200, 2);
+        assert_eq!(sent(&mut groups, 200..201), [(200, 2)]);
+        add(&mut groups, 201, 1);
+        assert_eq!(sent(&mut groups, 201..400), [(300, 1)]);
+        // Four rests later it is.
+        add(&mut groups, 800, 1);
+        assert_eq!(sent(&mut groups, 800..801), [(800, 1)]);
+        add(&mut groups, 801, 1);
+        assert_eq!(sent(&mut groups, 801..900), [(810, 1)]);
+    }
+
+    #[test]
+    fn recipients_do_not_wait_for_each_other() {
+        let mut groups = Groups::new(HashMap::new());
+        for recipient in ["a", "b"] {
+            assert!(groups.add(key(recipient), &Arc::new(event("x")), PACE, 0).is_ok());
+        }
+        let (one, other) = (groups.take(0).unwrap(), groups.take(0).unwrap());
+        assert_ne!(one.key, other.key);
+        assert!(groups.add(one.key.clone(), &Arc::new(event("y")), PACE, 0).is_ok());
+        assert!(groups.take(0).is_none(), "a message to this one is under way");
+        groups.sent(&one.key, 0);
+        assert_eq!(groups.next(0), Some(10_000));
+    }
+
+    #[test]
+    fn what_could_not_be_sent_is_sent_later_with_what_came_meanwhile() {
+        let mut groups = Groups::new(HashMap::new());
+        add(&mut groups, 0, 2);
+        let batch = groups.take(0).unwrap();
+        add(&mut groups, 1, 3);
+        groups.put_back(batch, 2000);
+        assert_eq!(sent(&mut groups, 2..100), [(12, 5)]);
+    }
+
+    #[test]
+    fn who_is_not_there_is_left_alone() {
+        let mut groups = Groups::new(HashMap::new());
+        add(&mut groups, 0, 1);
+        let batch = groups.take(0).unwrap();
+        add(&mut groups, 1, 3);
+        let (rest, missed) = groups.absent(&batch.key, 3000, 60_000);
+        assert_eq!(missed.len(), 3);
+        assert!(groups.add(key("a"), &Arc::new(event("x")), PACE, 62_000).is_err());
+        // And by another process.
+        let mut groups = Groups::new(HashMap::from([(key("a"), rest)]));
+        assert!(groups.add(key("a"), &Arc::new(event("x")), PACE, 62_000).is_err());
+        add(&mut groups, 64, 1);
+        assert_eq!(sent(&mut groups, 64..65), [(64, 1)]);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_holds_nobody_up() {
+        let rest = Rest { since: 1_000_000, milliseconds: 60_000, is_absent: true };
+        let mut groups = Groups::new(HashMap::from([(key("a"), rest)]));
+        add(&mut groups, 5, 1);
+        assert_eq!(sent(&mut groups, 5..6), [(5, 1)]);
+    }
+}

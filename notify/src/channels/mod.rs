@@ -29,6 +29,7 @@ pub(crate) enum Trouble {
     /// There is nobody to hear it: it is given up, and so is what follows for an hour.
     Nobody(String),
     /// It is tried again, with what has come meanwhile.
+    #[expect(dead_code, reason = "pop-ups are never tried again; mail is")]
     Later(String),
 }
 
@@ -55,5 +56,44 @@ impl Message<'_> {
             count => text.push_str(&format!("\n(And {} more files.)", count - 1)),
         }
         text
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use vscan_engine::notify::{ActionTaken, FileEvent, Occurrence, Session};
+
+    /// An infected file of this name.
+    pub(crate) fn event(name: &str) -> Event {
+        let file = FileEvent {
+            path: format!("/srv/data/{name}").as_bytes().into(),
+            path_in_share: name.as_bytes().into(),
+            was_closed: false,
+            is_denied: true,
+        };
+        Event {
+            id: name.to_owned(),
+            time: 0,
+            occurrence: Occurrence::Infected {
+                file,
+                threat: "Eicar-Test".to_owned(),
+                action: ActionTaken::nothing(),
+            },
+            share: "data".to_owned(),
+            share_path: (&b"/srv/data"[..]).into(),
+            scanner: "clamav".to_owned(),
+            session: Session { user: "ann".to_owned(), client: "192.0.2.7".to_owned(), ..Session::default() },
+            channels: vscan_engine::notify::Channels::default(),
+        }
+    }
+
+    #[test]
+    fn a_message_about_many_files_counts_them() {
+        let events: Vec<_> = ["a", "b", "c"].map(|name| Arc::new(event(name))).into();
+        let fill = |count| Message { events: &events[..count] }.fill("%f: %v");
+        assert_eq!(fill(1), "a: Eicar-Test");
+        assert_eq!(fill(2), "a: Eicar-Test\n(And 1 more file.)");
+        assert_eq!(fill(3), "a: Eicar-Test\n(And 2 more files.)");
     }
 }
