@@ -7,11 +7,11 @@ use super::option::Opt;
 use super::table::{RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
 use super::written::{Entry, Written};
 use super::{
-    CacheLimits, Complaint, Facility, Host, InForce, InfectedStatus, Lifetime, MimeTypes, Notify,
-    OnConfigError, OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity,
-    Share, Size, Source, Syslog,
+    CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, Notify, OnConfigError,
+    OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size,
+    Syslog, SyslogFormat,
 };
-use super::{daemons, scanners};
+use super::{InForce, Source, daemons, scanners};
 use crate::action::Action;
 
 /// Settings in the making, with the values that only together become one.
@@ -24,6 +24,7 @@ pub(super) struct Draft {
     pub(super) syslog: bool,
     pub(super) facility: Option<Facility>,
     pub(super) priority: Option<Priority>,
+    pub(super) syslog_format: SyslogFormat,
 }
 
 /// The defaults of the table, with nothing written at all.
@@ -130,6 +131,7 @@ impl Draft {
             syslog: true,
             facility: None,
             priority: None,
+            syslog_format: SyslogFormat::Vscan,
         }
     }
 
@@ -242,8 +244,10 @@ impl Draft {
 
     fn finish(self) -> Settings {
         let limits = |lifetime| CacheLimits { entries: self.cache_entries, lifetime };
-        let syslog =
-            self.facility.zip(self.priority).map(|(facility, priority)| Syslog { facility, priority });
+        let format = self.syslog_format;
+        let identity = format.identity(self.settings.scanners.first().map_or("", String::as_str));
+        let syslog = self.facility.zip(self.priority);
+        let syslog = syslog.map(|(facility, priority)| Syslog { facility, priority, format, identity });
         Settings {
             cache: self.cache_lifetime.map(limits).filter(|limits| limits.entries > 0),
             syslog: syslog.filter(|_| self.syslog),

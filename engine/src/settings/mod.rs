@@ -36,7 +36,7 @@ pub use notify::Notify;
 pub use option::{Alias, Kind, Opt};
 pub use path_map::PathMap;
 pub use patterns::{FileRegexp, MimeTypes, PathPatterns};
-pub use syslog::{Facility, Priority, Syslog};
+pub use syslog::{Facility, Priority, Syslog, SyslogFormat};
 pub use table::{GROUPS, Group};
 pub use value::{Lifetime, Size};
 
