@@ -21,7 +21,7 @@ use vscan_engine::settings::{Loaded, ScanOnClose, Settings, Size};
 
 use crate::cli::{Cli, ExplainArguments};
 use crate::output::{Colour, Out, exact, reason, shown, table};
-use crate::protection::protect;
+use crate::protection::{Visitor, protect};
 use crate::samba::SmbConf;
 use crate::shares::{self, Share};
 use crate::{Exit, Trouble};
@@ -103,6 +103,7 @@ impl Explanation {
 struct Subject<'a> {
     share: &'a Share,
     loaded: &'a Loaded,
+    root: PathBuf,
     path: PathBuf,
     in_share: Vec<u8>,
     file: File,
@@ -122,7 +123,7 @@ impl<'a> Subject<'a> {
         let file = File::open(path).map_err(failed)?;
         let in_share = path.strip_prefix(&root).unwrap_or(path).as_os_str().as_bytes().to_vec();
         let path = path.to_owned();
-        Ok(Self { share, loaded, path, in_share, file, identity: Identity::of(&stat) })
+        Ok(Self { share, loaded, root, path, in_share, file, identity: Identity::of(&stat) })
     }
 
     fn settings(&self) -> &Settings {
@@ -243,7 +244,9 @@ impl<'a> Subject<'a> {
             self.file.try_clone().map_err(|error| format!("{}: {}", shown(&self.path), reason(&error)))?;
         let place = Place { path: self.path.as_os_str().as_bytes(), path_in_share: &self.in_share };
         let deadline = Instant::now() + self.settings().scan_timeout;
-        let ended = protection.wait_for_end(protection.begin(file.into(), &place, deadline), &place);
+        let visitor = Visitor::new(&self.share.name, &self.root);
+        let scan = protection.begin(file.into(), &place, deadline);
+        let ended = protection.wait_for_end(scan, &place, &visitor.context());
         Ok(ended.answer().outcome.clone())
     }
 

@@ -80,11 +80,11 @@ impl Protection {
         occasion: Occasion,
         context: &Context<'_>,
     ) -> Judgement {
-        self.conclude(&self.wait_for_end(scan, place), place, occasion, context)
+        self.conclude(&self.wait_for_end(scan, place, context), place, occasion, context)
     }
 
     /// Waits for the end of a scan that was begun. The result is remembered, and nothing is done about the file.
-    pub fn wait_for_end(&self, mut scan: Scan, place: &Place<'_>) -> Ended {
+    pub fn wait_for_end(&self, mut scan: Scan, place: &Place<'_>, context: &Context<'_>) -> Ended {
         loop {
             let outcome = blocking::run(&mut scan.exchange, &*self.privilege);
             match self.settle(scan, outcome, place, context) {
