@@ -11,7 +11,6 @@ cd "$(dirname "$0")/.."
 readonly cache=${VSCAN_MATRIX:-/var/cache/vscan-matrix}
 readonly mirror=${VSCAN_MATRIX_MIRROR:-http://deb.debian.org/debian}
 export COMPOSE_PROJECT_NAME=vscan-test-$$
-work=$(mktemp -d /tmp/vscan-compose-XXXXXX)
 imported=()
 
 die() {
@@ -23,9 +22,14 @@ headline() { printf '\n==== %s\n' "$*"; }
 
 compose() { "${compose[@]}" "$@" </dev/null; }
 
+# What the older builder has left of the stage that builds vscan.
+build_stages() { docker images --quiet --filter dangling=true --filter label=vscan=build; }
+
 clean_up() {
-    compose down --volumes --remove-orphans ${VSCAN_KEEP:---rmi local} >"$work/down" 2>&1 || cat "$work/down" >&2
+    compose down --volumes --remove-orphans >"$work/down" 2>&1 || cat "$work/down" >&2
     if [ -z "${VSCAN_KEEP:-}" ]; then
+        compose down --rmi local >"$work/down" 2>&1 || cat "$work/down" >&2
+        docker rmi $(build_stages | grep -vxFf "$work/stages") >/dev/null 2>&1 || :
         for image in "${imported[@]}"; do docker rmi "$image" >/dev/null || :; done
     fi
     rm -rf --one-file-system "$work"
@@ -116,6 +120,8 @@ if docker compose version >/dev/null 2>&1; then compose=(docker compose); else c
 "${compose[@]}" version >/dev/null 2>&1 || die "there is no Docker Compose: apt-get install docker-compose"
 docker info >/dev/null 2>&1 || die "no Docker Engine answers: apt-get install docker.io, and start it"
 cmp tests/requirements.txt docker/client/requirements.txt || die "the two clients want different packages"
+work=$(mktemp -d /tmp/vscan-compose-XXXXXX)
+build_stages >"$work/stages"
 trap clean_up EXIT
 trap 'exit 130' HUP INT TERM
 
