@@ -1,8 +1,8 @@
 //! The module under test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The path of vscan.so: what `VSCAN_MODULE` names, or the workspace's own, built once per test process.
 pub fn module() -> PathBuf {
@@ -10,16 +10,33 @@ pub fn module() -> PathBuf {
     BUILT
         .get_or_init(|| match std::env::var_os("VSCAN_MODULE") {
             Some(path) => std::path::absolute(path).unwrap(),
-            None => build(),
+            None => build(&mut cargo()),
         })
         .clone()
 }
 
-fn build() -> PathBuf {
+/// A vscan.so that knows Samba by the headers in this folder, and not by those of samba-headers. It is put beside them.
+///
+/// `target` is where cargo builds it. The first time takes a while; those that follow build the module itself only.
+pub fn with_headers(folder: &Path, target: &Path) -> PathBuf {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _alone = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let built = build(cargo().env("VSCAN_HEADERS", folder).arg("--target-dir").arg(target));
+    let module = folder.join("vscan.so");
+    std::fs::copy(built, &module).unwrap();
+    module
+}
+
+fn cargo() -> Command {
     // An optimised rig is there to measure an optimised module.
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--package", "vscan", "--profile", profile])
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--package", "vscan", "--profile", profile]);
+    command
+}
+
+fn build(cargo: &mut Command) -> PathBuf {
+    let output = cargo
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .stderr(Stdio::inherit())
