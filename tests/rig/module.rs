@@ -1,4 +1,4 @@
-//! The module under test.
+//! The programs under test.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,7 +10,18 @@ pub fn module() -> PathBuf {
     BUILT
         .get_or_init(|| match std::env::var_os("VSCAN_MODULE") {
             Some(path) => std::path::absolute(path).unwrap(),
-            None => build(&mut cargo()),
+            None => build("vscan", &mut cargo(), is_library),
+        })
+        .clone()
+}
+
+/// The path of vscanctl: what `VSCAN_CTL` names, or the workspace's own, built once per test process.
+pub(crate) fn vscanctl() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT
+        .get_or_init(|| match std::env::var_os("VSCAN_CTL") {
+            Some(path) => std::path::absolute(path).unwrap(),
+            None => build("vscanctl", &mut cargo(), |path| path.ends_with("vscanctl")),
         })
         .clone()
 }
@@ -21,36 +32,43 @@ pub fn module() -> PathBuf {
 pub fn with_headers(folder: &Path, target: &Path) -> PathBuf {
     static BUILDING: Mutex<()> = Mutex::new(());
     let _alone = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-    let built = build(cargo().env("VSCAN_HEADERS", folder).arg("--target-dir").arg(target));
+    let mut cargo = cargo();
+    cargo.env("VSCAN_HEADERS", folder).arg("--target-dir").arg(target);
+    let built = build("vscan", &mut cargo, is_library);
     let module = folder.join("vscan.so");
     std::fs::copy(built, &module).unwrap();
     module
+}
+
+fn is_library(path: &Path) -> bool {
+    path.extension().is_some_and(|ext| ext == "so")
 }
 
 fn cargo() -> Command {
     // An optimised rig is there to measure an optimised module.
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let mut command = Command::new(env!("CARGO"));
-    command.args(["build", "--package", "vscan", "--profile", profile]);
+    command.args(["build", "--profile", profile]);
     command
 }
 
-fn build(cargo: &mut Command) -> PathBuf {
+fn build(package: &str, cargo: &mut Command, is_wanted: impl Fn(&Path) -> bool) -> PathBuf {
     let output = cargo
+        .args(["--package", package])
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo can be run");
-    assert!(output.status.success(), "the module does not build");
+    assert!(output.status.success(), "{package} does not build");
     String::from_utf8(output.stdout)
         .unwrap()
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == "vscan")
+        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == package)
         .filter_map(|message| message["filenames"].as_array().cloned())
         .flatten()
         .filter_map(|name| name.as_str().map(PathBuf::from))
-        .find(|path| path.extension().is_some_and(|ext| ext == "so"))
-        .expect("cargo names the .so it built")
+        .find(|path| is_wanted(path))
+        .expect("cargo names what it built")
 }
