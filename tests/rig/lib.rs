@@ -30,11 +30,11 @@
 pub mod cicap;
 pub mod clamd;
 pub mod client;
-pub mod exim;
 pub mod fake;
 mod hex;
 mod keeper;
 pub mod module;
+pub mod peers;
 pub mod process;
 pub mod samples;
 pub mod scanned;
