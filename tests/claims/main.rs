@@ -23,6 +23,8 @@ mod exclusions;
 mod faults;
 /// The headers of Samba's structures.
 mod headers;
+/// What systemd's journal gets.
+mod journal;
 /// What is left out, by size.
 mod limits;
 /// Files with more than one way to them.

@@ -32,6 +32,7 @@ pub mod clamd;
 pub mod client;
 pub mod fake;
 mod hex;
+pub mod journal;
 mod keeper;
 pub mod module;
 pub mod peers;

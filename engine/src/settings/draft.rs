@@ -7,8 +7,9 @@ use super::option::Opt;
 use super::table::{RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
 use super::written::{Entry, Written};
 use super::{
-    CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, OnConfigError, OverLimit,
-    PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size, Syslog,
+    CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, Notify, OnConfigError,
+    OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size,
+    Syslog, SyslogFormat,
 };
 use super::{daemons, scanners};
 use crate::action::Action;
@@ -23,6 +24,7 @@ pub(super) struct Draft {
     pub(super) syslog: bool,
     pub(super) facility: Option<Facility>,
     pub(super) priority: Option<Priority>,
+    pub(super) syslog_format: SyslogFormat,
 }
 
 /// The defaults of the table, with nothing written at all.
@@ -93,7 +95,7 @@ impl Draft {
                 scan_timeout: Duration::from_secs(1),
                 syslog: None,
                 verbose_file_logging: true,
-                send_warning_message: false,
+                notify: Notify::default(),
                 on_config_error: OnConfigError::Deny,
             },
             scanner: String::new(),
@@ -103,6 +105,7 @@ impl Draft {
             syslog: true,
             facility: None,
             priority: None,
+            syslog_format: SyslogFormat::Vscan,
         }
     }
 
@@ -200,8 +203,10 @@ impl Draft {
 
     fn finish(self) -> Settings {
         let limits = |lifetime| CacheLimits { entries: self.cache_entries, lifetime };
-        let syslog =
-            self.facility.zip(self.priority).map(|(facility, priority)| Syslog { facility, priority });
+        let format = self.syslog_format;
+        let identity = format.identity(self.settings.scanners.first().map_or("", String::as_str));
+        let syslog = self.facility.zip(self.priority);
+        let syslog = syslog.map(|(facility, priority)| Syslog { facility, priority, format, identity });
         Settings {
             cache: self.cache_lifetime.map(limits).filter(|limits| limits.entries > 0),
             syslog: syslog.filter(|_| self.syslog),

@@ -11,6 +11,7 @@ mod draft;
 mod example;
 mod foreign;
 mod ini;
+mod notify;
 mod option;
 mod path_map;
 mod patterns;
@@ -31,10 +32,11 @@ use crate::action::Action;
 
 pub use complaint::{Complaint, Origin, Severity};
 pub use example::example;
+pub use notify::Notify;
 pub use option::{Alias, Kind, Opt};
 pub use path_map::PathMap;
 pub use patterns::{FileRegexp, MimeTypes, PathPatterns};
-pub use syslog::{Facility, Priority, Syslog};
+pub use syslog::{Facility, Priority, Syslog, SyslogFormat};
 pub use table::{GROUPS, Group};
 pub use value::{Lifetime, Size};
 
@@ -106,8 +108,8 @@ pub struct Settings {
     pub syslog: Option<Syslog>,
     /// Log each decision, not only what went wrong.
     pub verbose_file_logging: bool,
-    /// Tell the client's user about an infected file.
-    pub send_warning_message: bool,
+    /// Who is told about what is found, and how.
+    pub notify: Notify,
     /// What a mistake in the configuration means for the share.
     pub on_config_error: OnConfigError,
 }
