@@ -44,4 +44,5 @@ pub mod smbclient;
 pub mod smbd;
 mod syslog;
 pub mod torture;
+pub mod vscanctl;
 pub mod wait;
