@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 readonly cache=${VSCAN_MATRIX:-/var/cache/vscan-matrix}
 readonly mirror=${VSCAN_MATRIX_MIRROR:-http://deb.debian.org/debian}
-export COMPOSE_PROJECT_NAME=vscan-test-$$
+export COMPOSE_PROJECT_NAME=vscan-test
 imported=()
 
 die() {
@@ -41,7 +41,6 @@ clean_up() {
 import_debian() { # name of the image, release
     local archive=$cache/base-$2.tar
     if [ -z "$(find "$archive" -mtime -30 2>/dev/null)" ]; then
-        mkdir -p "$cache"
         debootstrap --variant=minbase "$2" "$work/root" "$mirror" >"$work/log" 2>&1 ||
             { tail -n 20 "$work/log" >&2; die "debootstrap cannot make $2"; }
         echo "deb ${VSCAN_MATRIX_SECURITY:-http://deb.debian.org/debian-security} $2-security main" \
@@ -104,7 +103,7 @@ logs() { # service, pattern: is it in the log?
     compose logs --no-color "$1" 2>&1 | grep -q -- "$2"
 }
 
-not_root() { [ "$(compose run --rm --no-deps --entrypoint id "$1" -u 2>/dev/null)" != 0 ]; }
+not_root() { [ "$(compose run --rm --no-deps --entrypoint id "$1" -u 2>/dev/null)" -gt 0 ]; }
 
 quarantined() { # name of a file in team: is it in quarantine, beside a record that says so?
     compose exec -T samba sh -c '
@@ -120,6 +119,9 @@ if docker compose version >/dev/null 2>&1; then compose=(docker compose); else c
 "${compose[@]}" version >/dev/null 2>&1 || die "there is no Docker Compose: apt-get install docker-compose"
 docker info >/dev/null 2>&1 || die "no Docker Engine answers: apt-get install docker.io, and start it"
 cmp tests/requirements.txt docker/client/requirements.txt || die "the two clients want different packages"
+mkdir -p "$cache"
+exec 9>"$cache/compose.lock"
+flock --nonblock 9 || die "it runs already"
 work=$(mktemp -d /tmp/vscan-compose-XXXXXX)
 build_stages >"$work/stages"
 trap clean_up EXIT
