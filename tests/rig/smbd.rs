@@ -135,7 +135,7 @@ impl Builder {
             "[global]\n    smb ports = {port}\n    interfaces = 127.0.0.1/8\n    bind interfaces only = yes\n    \
              state directory = {at}/state\n    lock directory = {at}/lock\n    cache directory = {at}/cache\n    \
              private dir = {at}/private\n    pid directory = {at}/pid\n    ncalrpc dir = {at}/ncalrpc\n    \
-             log file = {at}/log.smbd\n    max log size = 0\n    server role = standalone server\n    \
+             log file = {at}/log.smbd\n    logging = file\n    max log size = 0\n    server role = standalone server\n    \
              disable spoolss = yes\n    disable netbios = yes\n    load printers = no\n"
         );
         for (name, value) in &self.options {
