@@ -7,15 +7,16 @@
 //! | kind modulo 8 | meaning |
 //! |---|---|
 //! | 0 to 3 | these bytes come when the dialogue reads |
-//! | 4 | the connection ends |
+//! | 4 | the connection ends; a program with the first of these bytes as its exit code |
 //! | 5 | what is being sent does not arrive |
 //! | 6 | the file that is being sent has ended |
 //! | 7 | these bytes come while the file is being sent |
 //!
 //! A cue that does not fit what the dialogue asks for waits until one does; when there are no more, everything is sent
-//! and the connection ends.
+//! and the connection ends. A program is killed then.
 
-use crate::dialogue::{Ask, Dialogue, News, Object, Outcome, Scanner, Step};
+use crate::command::{CommandOptions, PRESETS};
+use crate::dialogue::{Ask, Dialogue, Exit, News, Object, Outcome, Scanner, Step};
 use crate::registry::{SCANNERS, parse_scanner};
 use crate::transcript::{Event, Recording};
 use crate::verdict::Verdict;
@@ -70,9 +71,12 @@ pub fn dialogue(scheme: &str, input: &[u8]) {
 pub fn seed(recording: &Recording) -> Option<Vec<u8>> {
     let spec = recording.scanner.as_str();
     let scheme = spec.split(':').next()?;
-    let takes = parse_scanner(spec).ok()?.takes();
+    let takes = parse_scanner(spec, &CommandOptions::default()).ok()?.takes();
     let address = addresses(scheme).iter().position(|address| {
-        let scanner = parse_scanner(&format!("{scheme}:{address}"));
+        if scheme == "command" {
+            return spec == format!("command:{address}");
+        }
+        let scanner = parse_scanner(&format!("{scheme}:{address}"), &CommandOptions::default());
         scanner.is_ok_and(|scanner| scanner.takes() == takes) && address.contains('@') == spec.contains('@')
     })?;
     let file = FILES.iter().position(|file| file.size == recording.size).unwrap_or(0);
@@ -86,8 +90,14 @@ pub fn seed(recording: &Recording) -> Option<Vec<u8>> {
                 }
             }
             Event::ServerEnd => input.extend([4, 0]),
+            Event::Exit(Exit::Code(code)) => input.extend([4, 1, *code]),
+            // All cues are over then.
+            Event::Exit(Exit::Signal(_)) => {}
             Event::ClientContentCut(_) => input.extend([5, 0]),
-            Event::Client(_) | Event::ClientWithDescriptor(_) | Event::ClientContent(_) => {}
+            Event::Client(_)
+            | Event::ClientWithDescriptor(_)
+            | Event::ClientContent(_)
+            | Event::Run(_) => {}
         }
     }
     (!recording.events.is_empty()).then_some(input)
@@ -97,6 +107,9 @@ pub fn seed(recording: &Recording) -> Option<Vec<u8>> {
 fn addresses(scheme: &str) -> Vec<&'static str> {
     let usual =
         SCANNERS.iter().find(|scanner| scanner.scheme == scheme).map(|scanner| scanner.default_address);
+    if scheme == "command" {
+        return PRESETS.iter().map(|preset| preset.name).collect();
+    }
     usual.into_iter().chain(["/run/scanner", "tcp:127.0.0.1:9", "7@/run/scanner"]).collect()
 }
 
@@ -136,7 +149,7 @@ fn read_input<'a>(
     let mut rest = rest;
     let addresses = addresses(scheme);
     let address = addresses.get(usize::from(*address) % addresses.len())?;
-    let scanner = parse_scanner(&format!("{scheme}:{address}")).ok()?;
+    let scanner = parse_scanner(&format!("{scheme}:{address}"), &CommandOptions::default()).ok()?;
     let object = FILES.get(usize::from(*file) % FILES.len())?;
     let mut cues = Vec::new();
     while let [kind, length, tail @ ..] = rest {
@@ -162,7 +175,8 @@ struct Played {
     outcome: Outcome,
     /// How many cues were used.
     cues: usize,
-    /// Whether the scanner answered for a file, or a request, of which it was not sent everything.
+    /// Whether the scanner answered for a file, or a request, of which it was not sent everything, or was a program that
+    /// was killed.
     was_not_sent_all: bool,
     /// Whether the end of the connection was told.
     ended: bool,
@@ -178,6 +192,11 @@ fn play(scanner: &dyn Scanner, object: &Object<'_>, cues: &[Cue<'_>]) -> Played 
             Step::Done(outcome) => {
                 let was_not_sent_all = stage.was_not_sent_all || stage.is_sending;
                 return Played { outcome, cues: stage.used, was_not_sent_all, ended: stage.ended };
+            }
+            Step::Run(_, judge) => {
+                let (exit, output) = stage.run();
+                step = Step::Done(judge(exit, &output));
+                continue;
             }
             Step::Ask(ask, dialogue) => (ask, dialogue),
         };
@@ -232,6 +251,18 @@ impl<'a> Stage<'a> {
                 }
             },
         }
+    }
+
+    /// How a program ends, and what it wrote. It is killed if nothing else is said.
+    fn run(&mut self) -> (Exit, Vec<u8>) {
+        let mut output = Vec::new();
+        while let Some(cue) = self.take(&[Kind::Received]) {
+            output.extend_from_slice(cue.bytes);
+        }
+        let code = self.take(&[Kind::End]).and_then(|cue| cue.bytes.first());
+        self.was_not_sent_all = code.is_none();
+        self.ended = true;
+        (code.map_or(Exit::Signal(9), |code| Exit::Code(*code)), output)
     }
 
     fn lose(&mut self, dialogue: Box<dyn Dialogue>, news: News<'_>) -> Step {

@@ -9,6 +9,7 @@ mod content;
 pub mod exchange;
 mod health;
 pub mod pool;
+mod program;
 #[cfg(test)]
 mod tests;
 pub mod version;
