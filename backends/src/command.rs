@@ -201,7 +201,9 @@ impl Rules {
         let code = match exit {
             Exit::Code(code) => code,
             Exit::Signal(signal) => {
-                return Err(Fault::Misbehaved(format!("it was killed by signal {signal}{}", said(output)).into()));
+                return Err(Fault::Misbehaved(
+                    format!("it was killed by signal {signal}{}", said(output)).into(),
+                ));
             }
         };
         let meaning = match &self.codes {

@@ -6,8 +6,8 @@ use crate::address::AddressError;
 use crate::command::CommandOptions;
 use crate::dialogue::Scanner;
 use crate::{
-    avast, aveserver, avg, clamav, command, drweb, dummy, fprot, fprotd, fsav, icap, kav, kse, mks, oav, savapi,
-    sophie, sssp,
+    avast, aveserver, avg, clamav, command, drweb, dummy, fprot, fprotd, fsav, icap, kav, kse, mks, oav,
+    savapi, sophie, sssp,
 };
 
 /// A scanner that can be configured.
@@ -19,8 +19,10 @@ pub struct Registered {
     /// What stands behind `<scheme>:` when the configuration says no more than the scheme.
     pub default_address: &'static str,
     /// Makes one from what stands behind `<scheme>:`.
-    new: fn(&str, &CommandOptions) -> Result<Box<dyn Scanner>, AddressError>,
+    new: New,
 }
+
+type New = fn(&str, &CommandOptions) -> Result<Box<dyn Scanner>, AddressError>;
 
 /// All scanners: first those that are still made, last the one for tests.
 pub const SCANNERS: &[Registered] = &[

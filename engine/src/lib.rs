@@ -7,6 +7,7 @@ mod epoch;
 pub mod filetype;
 pub mod identity;
 pub mod log;
+pub mod notify;
 pub mod policy;
 pub mod privilege;
 pub mod protection;

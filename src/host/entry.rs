@@ -104,14 +104,16 @@ unsafe extern "C" fn connect(
             // SAFETY: smbd passes NUL-terminated strings; the layout has been checked; connectpath is set before connect.
             unsafe {
                 let conn = conn_of(handle, layout);
+                let user = CStr::from_ptr(user).to_string_lossy();
                 let connected = Connected {
                     share: &CStr::from_ptr(service).to_string_lossy(),
-                    user: &CStr::from_ptr(user).to_string_lossy(),
+                    user: &user,
+                    session: params::session(&user),
                     path: string_at(conn.cast(), layout.connection_struct.connectpath)
                         .map_or(b"/", CStr::to_bytes),
                     client: &params::client_address(),
                 };
-                let share = hooks::connect::connect(&connected, Params::of_share(CStr::from_ptr(service)));
+                let share = hooks::connect::connect(connected, Params::of_share(CStr::from_ptr(service)));
                 share.map(|share| state::attach(handle, layout, share)).is_some()
             }
         },

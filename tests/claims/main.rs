@@ -11,6 +11,8 @@ mod benchmark;
 mod cache;
 /// Scans of files that were closed.
 mod close_scans;
+/// Scanner programs.
+mod command;
 /// A wrong configuration costs a line in the log, never the protection.
 mod config_errors;
 /// Scans that take too long.
@@ -23,6 +25,8 @@ mod exclusions;
 mod faults;
 /// The headers of Samba's structures.
 mod headers;
+/// What systemd's journal gets.
+mod journal;
 /// What is left out, by size.
 mod limits;
 /// Files with more than one way to them.

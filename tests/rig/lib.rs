@@ -33,6 +33,7 @@ pub mod client;
 pub mod exim;
 pub mod fake;
 mod hex;
+pub mod journal;
 mod keeper;
 pub mod module;
 pub mod process;

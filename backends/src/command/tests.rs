@@ -17,7 +17,7 @@ fn preset(address: &str) -> Box<dyn Scanner> {
 }
 
 fn program(scanner: &dyn Scanner, path: &[u8]) -> Program {
-    match scanner.begin(&Object { path, size: 1 }) {
+    match scanner.begin(&Object::new(path, 1)) {
         Step::Run(program, _) => program,
         Step::Ask(ask, _) => panic!("{ask:?}"),
         Step::Done(outcome) => panic!("{outcome:?}"),

@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use vscan_backends::command::CommandOptions;
+
 use super::*;
 use crate::log::Level;
+use crate::notify::Unheard;
 use crate::privilege::AsIs;
 use crate::settings::ScannerMode;
 
@@ -83,8 +86,9 @@ impl Bench {
             signature_epoch_file: None,
             ..Settings::default()
         };
-        let pool = Pool::new(&specs, mode).unwrap();
-        let protection = Protection::new(settings, pool, Box::new(Silent), Box::new(AsIs), false);
+        let pool = Pool::new(&specs, &CommandOptions::default(), mode).unwrap();
+        let protection =
+            Protection::new(settings, pool, Box::new(Silent), Box::new(AsIs), Box::new(Unheard), false);
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"content").unwrap();
         // A result about a file that has changed in the same tick would not be remembered.
@@ -95,7 +99,8 @@ impl Bench {
     fn open(&self) -> Judgement {
         let path = self.file.path().as_os_str().as_bytes();
         let place = Place { path, path_in_share: path };
-        let context = Context { share: "s", share_path: b"/", user: "u", client: "c" };
+        let session = Session::default();
+        let context = Context { share: "s", share_path: b"/", user: "u", client: "c", session: &session };
         let file = self.file.reopen().unwrap();
         match self.protection.consider(&place, &identity_of(file.as_fd()), &|| None) {
             Considered::Judged(judgement) => judgement,

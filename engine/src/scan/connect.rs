@@ -69,10 +69,7 @@ impl Connection {
     }
 
     /// Starts to connect, or looks whether it has succeeded; as root if only root may reach the scanner's socket.
-    pub(super) fn advance(
-        &mut self,
-        privilege: &dyn Privilege,
-    ) -> Result<Connected, Fault> {
+    pub(super) fn advance(&mut self, privilege: &dyn Privilege) -> Result<Connected, Fault> {
         if self.established {
             return Ok(Connected::Yes);
         }

@@ -239,14 +239,16 @@ impl Exchange {
                 Ok(None) => (State::Reading(socket), Some(Wait::Readable)),
                 Err(fault) => (State::Done(Err(fault)), None),
             },
-            State::Starting(program, judge) => match program::start(&program, self.file.as_fd(), self.deadline) {
-                Ok(running) => {
-                    self.running = Some(running);
-                    self.was_connected = true;
-                    (State::Running(judge), None)
+            State::Starting(program, judge) => {
+                match program::start(&program, self.file.as_fd(), self.deadline) {
+                    Ok(running) => {
+                        self.running = Some(running);
+                        self.was_connected = true;
+                        (State::Running(judge), None)
+                    }
+                    Err(fault) => (State::Done(Err(fault)), None),
                 }
-                Err(fault) => (State::Done(Err(fault)), None),
-            },
+            }
             State::Running(judge) => self.watch_program(judge),
             State::Done(outcome) => (State::Done(outcome), None),
             State::Between => {

@@ -94,7 +94,7 @@ impl Check {
         let nothing: OwnedFd = std::fs::File::open("/dev/null").ok()?.into();
         let told = Arc::new(Mutex::new(None));
         let question = Question { endpoint, query, told: told.clone() };
-        let object = Object { path: b"", size: 0 };
+        let object = Object::new(b"", 0);
         let deadline = now + timeouts.connect + timeouts.io;
         let exchange = Exchange::new(&question, nothing, &object, timeouts, deadline, now);
         member.health.signatures.is_asking.set(true);

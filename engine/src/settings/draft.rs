@@ -3,26 +3,31 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::command::CommandDraft;
 use super::option::Opt;
-use super::table::{RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
+use super::table::{COMMAND, RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
 use super::written::{Entry, Written};
 use super::{
-    CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, OnConfigError, OverLimit,
-    PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size, Syslog,
+    CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, Notify, OnConfigError,
+    OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size,
+    Syslog, SyslogFormat,
 };
 use super::{daemons, scanners};
 use crate::action::Action;
+use vscan_backends::command::CommandOptions;
 
 /// Settings in the making, with the values that only together become one.
 pub(super) struct Draft {
     pub(super) settings: Settings,
     pub(super) scanner: String,
     pub(super) socket_path: String,
+    pub(super) command: CommandDraft,
     pub(super) cache_entries: usize,
     pub(super) cache_lifetime: Option<Lifetime>,
     pub(super) syslog: bool,
     pub(super) facility: Option<Facility>,
     pub(super) priority: Option<Priority>,
+    pub(super) syslog_format: SyslogFormat,
 }
 
 /// The defaults of the table, with nothing written at all.
@@ -51,6 +56,7 @@ pub(super) fn settle(mut written: Written, share: &Share<'_>, host: &Host<'_>) -
     }
     complaints.extend(draft.join_scanner(&written));
     complaints.extend(draft.join_daemons(&written));
+    complaints.extend(draft.join_command(&written));
     complaints.extend(draft.check_scanners(&written, host));
     complaints.extend(draft.check_rename(&written));
     complaints.extend(draft.check_quarantine(&written, share));
@@ -63,6 +69,7 @@ impl Draft {
         Self {
             settings: Settings {
                 scanners: Vec::new(),
+                command: CommandOptions::default(),
                 scanner_mode: ScannerMode::First,
                 signature_check_interval: None,
                 signature_epoch_file: None,
@@ -93,16 +100,18 @@ impl Draft {
                 scan_timeout: Duration::from_secs(1),
                 syslog: None,
                 verbose_file_logging: true,
-                send_warning_message: false,
+                notify: Notify::default(),
                 on_config_error: OnConfigError::Deny,
             },
             scanner: String::new(),
             socket_path: String::new(),
+            command: CommandDraft::default(),
             cache_entries: 0,
             cache_lifetime: None,
             syslog: true,
             facility: None,
             priority: None,
+            syslog_format: SyslogFormat::Vscan,
         }
     }
 
@@ -157,11 +166,22 @@ impl Draft {
         None
     }
 
+    /// The parts of `scanner command`. Half a command is none.
+    fn join_command(&mut self, written: &Written) -> Option<Complaint> {
+        match std::mem::take(&mut self.command).finish() {
+            Ok(command) => {
+                self.settings.command.custom = command;
+                None
+            }
+            Err(wrong) => Some(mistake(&COMMAND, written.get(COMMAND.name)?, &wrong, "")),
+        }
+    }
+
     /// Of several scanners, those that make sense are kept.
     fn check_scanners(&mut self, written: &Written, host: &Host<'_>) -> Vec<Complaint> {
         let mut wrong = Vec::new();
         for spec in scanners::split(&self.scanner) {
-            match (host.check_scanner)(spec) {
+            match (host.check_scanner)(spec, &self.settings.command) {
                 Ok(()) => self.settings.scanners.push(spec.to_owned()),
                 Err(error) => wrong.push(error),
             }
@@ -200,8 +220,10 @@ impl Draft {
 
     fn finish(self) -> Settings {
         let limits = |lifetime| CacheLimits { entries: self.cache_entries, lifetime };
-        let syslog =
-            self.facility.zip(self.priority).map(|(facility, priority)| Syslog { facility, priority });
+        let format = self.syslog_format;
+        let identity = format.identity(self.settings.scanners.first().map_or("", String::as_str));
+        let syslog = self.facility.zip(self.priority);
+        let syslog = syslog.map(|(facility, priority)| Syslog { facility, priority, format, identity });
         Settings {
             cache: self.cache_lifetime.map(limits).filter(|limits| limits.entries > 0),
             syslog: syslog.filter(|_| self.syslog),

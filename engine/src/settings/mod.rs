@@ -5,12 +5,14 @@
 //! defaults and help of all options. Whatever is wrong costs a [`Complaint`] and leaves that option at its protective
 //! value; it never costs the share.
 
+mod command;
 mod complaint;
 mod daemons;
 mod draft;
 mod example;
 mod foreign;
 mod ini;
+mod notify;
 mod option;
 mod path_map;
 mod patterns;
@@ -27,14 +29,17 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use vscan_backends::command::CommandOptions;
+
 use crate::action::Action;
 
 pub use complaint::{Complaint, Origin, Severity};
 pub use example::example;
+pub use notify::Notify;
 pub use option::{Alias, Kind, Opt};
 pub use path_map::PathMap;
 pub use patterns::{FileRegexp, MimeTypes, PathPatterns};
-pub use syslog::{Facility, Priority, Syslog};
+pub use syslog::{Facility, Priority, Syslog, SyslogFormat};
 pub use table::{GROUPS, Group};
 pub use value::{Lifetime, Size};
 
@@ -46,6 +51,8 @@ pub const DEFAULT_FILE: &str = "/etc/samba/vscan.conf";
 pub struct Settings {
     /// The scanners, each as `vscan_backends` reads it; at least one.
     pub scanners: Vec<String>,
+    /// What `command:` runs, and who as.
+    pub command: CommandOptions,
     /// How they work together.
     pub scanner_mode: ScannerMode,
     /// How often each scanner is asked for the version of its signatures; None: never.
@@ -106,8 +113,8 @@ pub struct Settings {
     pub syslog: Option<Syslog>,
     /// Log each decision, not only what went wrong.
     pub verbose_file_logging: bool,
-    /// Tell the client's user about an infected file.
-    pub send_warning_message: bool,
+    /// Who is told about what is found, and how.
+    pub notify: Notify,
     /// What a mistake in the configuration means for the share.
     pub on_config_error: OnConfigError,
 }
@@ -210,7 +217,7 @@ pub struct Host<'a> {
     /// The value of `vscan:<name>`, asked for each option by its name and by its older names.
     pub option: &'a dyn Fn(&str) -> Option<String>,
     /// Whether a `scanner` specification makes sense; the error says why not.
-    pub check_scanner: &'a dyn Fn(&str) -> Result<(), String>,
+    pub check_scanner: &'a dyn Fn(&str, &CommandOptions) -> Result<(), String>,
 }
 
 /// Settings, and what was wrong on the way to them.

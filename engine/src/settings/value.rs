@@ -148,6 +148,14 @@ pub(super) fn scans_in_flight(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A TCP port.
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(number @ 1..) => Ok(number),
+        _ => Err("is not a port from 1 to 65535".to_owned()),
+    }
+}
+
 /// The beginning or the end of a file name.
 pub(super) fn name_part(text: &str) -> Result<String, String> {
     const LONGEST_PART: usize = 64;

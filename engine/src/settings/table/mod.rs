@@ -5,6 +5,7 @@
 
 mod access;
 mod action;
+mod command;
 mod log;
 mod notify;
 mod pace;
@@ -15,6 +16,7 @@ mod scope;
 use super::option::{Alias, Applied, Opt};
 
 pub(super) use action::RENAME_SUFFIX;
+pub(super) use command::COMMAND;
 pub(super) use scanner::{SCANNER, SOCKET_PATH};
 
 /// The options of one theme.
@@ -28,6 +30,7 @@ pub struct Group {
 /// All options, in the order of the documentation.
 pub static GROUPS: &[Group] = &[
     scanner::GROUP,
+    command::GROUP,
     scope::GROUP,
     access::GROUP,
     action::GROUP,
