@@ -195,7 +195,7 @@ const KNOWN_TO_AMAVIS: &[Known] = &[
         judge: |replay| match amavis_at_port("AVG", replay) {
             // It takes these words for a part of the name.
             Judgement::Malware(name) => Judgement::Malware(name.replace("Virus identified ", "")),
-            other => other,
+            other @ (Judgement::Clean | Judgement::Trouble(_)) => other,
         },
     },
     Known { scheme: "fprot", address: "fprot:", judge: |replay| amavis_at_port("F-Prot fpscand", replay) },
