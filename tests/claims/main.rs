@@ -51,6 +51,8 @@ mod policy;
 mod pool;
 /// Shares for the claims.
 mod protected;
+/// Sambas that vscan does not know.
+mod refusals;
 /// The rig itself, on shares without our module.
 mod rig;
 /// What scanners say that cannot be had, replayed.
@@ -73,3 +75,7 @@ mod torture;
 mod users;
 /// The main thing: infected files are refused, clean ones are not.
 mod verdicts;
+/// What the administrator's command says of the configuration.
+mod vscanctl_check;
+/// What it says of a file.
+mod vscanctl_explain;

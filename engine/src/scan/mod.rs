@@ -10,6 +10,7 @@ pub mod exchange;
 mod health;
 pub mod pool;
 mod program;
+pub mod probe;
 #[cfg(test)]
 mod tests;
 pub mod version;
