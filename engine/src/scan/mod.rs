@@ -9,8 +9,8 @@ mod content;
 pub mod exchange;
 mod health;
 pub mod pool;
-mod program;
 pub mod probe;
+mod program;
 #[cfg(test)]
 mod tests;
 pub mod version;
