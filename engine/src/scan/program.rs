@@ -18,13 +18,10 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// Starts a scanner program with the file as its standard input, opened for reading.
 pub(super) fn start(program: &Program, file: BorrowedFd<'_>, deadline: Instant) -> Result<Running, Fault> {
-    let failed = |why: &dyn std::fmt::Display| {
-        Fault::Transport(format!("the scanner program cannot be started: {why}").into())
-    };
     let input = fcntl_dupfd_cloexec(file, 0).map_err(|e| failed(&std::io::Error::from(e)))?;
     // An earlier scanner may have moved it.
     seek(&input, SeekFrom::Start(0)).map_err(|e| failed(&std::io::Error::from(e)))?;
-    let place = Path::new(found(&program.places).map_err(|error| failed(&error))?);
+    let place = Path::new(found(&program.places)?);
     let limit = deadline.saturating_duration_since(Instant::now()) + GRACE;
     let mut command = program::Program::new(place, limit).map_err(|error| failed(&error))?;
     let argument = |bytes: &Vec<u8>| text(OsStr::from_bytes(bytes));
@@ -46,7 +43,7 @@ pub(super) fn start(program: &Program, file: BorrowedFd<'_>, deadline: Instant) 
 
 /// The first place where there is a program that root may run. access(2) asks for the real user, which is root in smbd
 /// whoever the client is.
-fn found(places: &[String]) -> Result<&str, String> {
+fn found(places: &[String]) -> Result<&str, Fault> {
     let mut missing = None;
     for place in places {
         match access(place.as_str(), Access::EXEC_OK) {
@@ -56,7 +53,16 @@ fn found(places: &[String]) -> Result<&str, String> {
         }
     }
     let why = std::io::Error::from(missing.unwrap_or(Errno::NOENT));
-    Err(format!("{} ({why})", places.join(", ")))
+    Err(failed(&format!("{} ({why})", places.join(", "))))
+}
+
+fn failed(why: &dyn std::fmt::Display) -> Fault {
+    Fault::Transport(format!("the scanner program cannot be started: {why}").into())
+}
+
+/// Whether it is there.
+pub(super) fn check(program: &Program) -> Result<(), Fault> {
+    found(&program.places).map(drop)
 }
 
 /// Why a program that has ended gives no verdict.
@@ -80,11 +86,7 @@ pub(super) fn told(ended: &Ended) -> Result<Exit, Failure> {
             let text = format!("it wrote more than {} bytes", ended.output.len());
             Err(Failure::Conduct(Fault::Misbehaved(text.into())))
         }
-        Ending::NotStarted(error) => {
-            let why = std::io::Error::from(error);
-            let text = format!("the scanner program cannot be started: {why}");
-            Err(Failure::Unreachable(Fault::Transport(text.into())))
-        }
+        Ending::NotStarted(error) => Err(Failure::Unreachable(failed(&std::io::Error::from(error)))),
         Ending::Lost => {
             let text = "somebody killed the process that watches the scanner program (was memory short?)";
             Err(Failure::Conduct(Fault::Transport(text.into())))
