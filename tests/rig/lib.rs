@@ -35,6 +35,8 @@ pub mod fake;
 mod hex;
 mod keeper;
 pub mod module;
+pub mod network;
+pub mod popup;
 pub mod process;
 pub mod samples;
 pub mod scanned;

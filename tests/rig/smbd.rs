@@ -33,9 +33,16 @@ pub struct Builder {
     options: Vec<(String, String)>,
     valgrind: bool,
     preload: Option<PathBuf>,
+    port: Option<u16>,
 }
 
 impl Builder {
+    /// Listens on this port; otherwise, on one that is free.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
     /// Adds a share.
     pub fn share(mut self, share: Share) -> Self {
         self.shares.push(share);
@@ -86,7 +93,8 @@ impl Builder {
             fs::create_dir(root.join(dir)).unwrap();
         }
         fs::set_permissions(root.join("private"), fs::Permissions::from_mode(0o700)).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = self.port.unwrap_or_else(free);
         fs::write(root.join("smb.conf"), self.smb_conf(root, port)).unwrap();
         let needs_module = self.shares.iter().any(|share| share.conf.is_some());
         layout::lay_out(root, needs_module);
@@ -179,7 +187,7 @@ impl Smbd {
     /// Describes a server.
     #[expect(clippy::new_ret_no_self, reason = "a server is there when it is started")]
     pub fn new() -> Builder {
-        Builder { shares: Vec::new(), options: Vec::new(), valgrind: false, preload: None }
+        Builder { shares: Vec::new(), options: Vec::new(), valgrind: false, preload: None, port: None }
             .global("log level", "1 vscan:5")
     }
 
