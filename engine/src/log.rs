@@ -3,6 +3,14 @@
 use std::fmt;
 use std::rc::Rc;
 
+use crate::notify::Event;
+
+mod facts;
+pub(crate) mod samba_vscan;
+pub mod system;
+
+pub(crate) use facts::facts;
+
 /// How loud a line is. The module maps these onto Samba's debug levels and syslog's priorities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -24,6 +32,11 @@ pub trait Log {
     fn wants(&self, level: Level) -> bool;
     /// One line, without its newline. Bytes that came from users are already [`Printable`].
     fn line(&self, level: Level, text: &str);
+    /// A line about an event, for logs that keep its facts apart.
+    fn event(&self, level: Level, text: &str, event: &Event) {
+        let _ = event;
+        self.line(level, text);
+    }
 }
 
 impl<L: Log + ?Sized> Log for Rc<L> {
@@ -33,6 +46,10 @@ impl<L: Log + ?Sized> Log for Rc<L> {
 
     fn line(&self, level: Level, text: &str) {
         (**self).line(level, text);
+    }
+
+    fn event(&self, level: Level, text: &str, event: &Event) {
+        (**self).event(level, text, event);
     }
 }
 

@@ -30,7 +30,6 @@ mod scanning;
 mod telling;
 
 pub use scanning::{Ended, Scan, Settled};
-use telling::Seen;
 
 /// A file that changes during a scan is scanned again, this often in all.
 const MAX_SCANS: u32 = 3;
@@ -206,7 +205,8 @@ impl Protection {
         context: &Context<'_>,
     ) -> Judgement {
         let Ended { file, identity, answer } = ended;
-        self.judge(answer, Some(file.as_fd()), identity, place, occasion, context)
+        let heard = Heard { answer, is_remembered: false, file: Some(file.as_fd()), identity: *identity };
+        self.judge(&heard, place, occasion, context)
     }
 
     /// Answers for a file whose scan did not come to its turn before its deadline.
@@ -215,19 +215,14 @@ impl Protection {
         let why =
             format!("it waited for other scans for all of its {limit} s (scan timeout, max scans in flight)");
         let outcome = Err(Fault::Transport(why.into()));
-        self.judge(&self.nobodys(outcome), None, &Identity::default(), place, occasion, context)
+        self.judge(&Heard::nothing(&self.nobodys(outcome)), place, occasion, context)
     }
 
     /// Answers for a file that has changed after each of several scans that a client has waited for.
     pub fn give_up(&self, place: &Place<'_>, identity: &Identity, context: &Context<'_>) -> Judgement {
-        self.judge(
-            &self.nobodys(unsteady(Ok(Verdict::Clean))),
-            None,
-            identity,
-            place,
-            Occasion::Open,
-            context,
-        )
+        let answer = &self.nobodys(unsteady(Ok(Verdict::Clean)));
+        let heard = Heard { identity: *identity, ..Heard::nothing(answer) };
+        self.judge(&heard, place, Occasion::Open, context)
     }
 
     /// Answers for a file that is known to be infected, and tries once more what is to be done with it.
@@ -241,7 +236,9 @@ impl Protection {
     ) -> Judgement {
         let outcome = Ok(Verdict::Infected(threat.clone()));
         let identity = identity_of(file.as_fd());
-        self.judge(&self.nobodys(outcome), Some(file.as_fd()), &identity, place, occasion, context)
+        let answer = &self.nobodys(outcome);
+        let heard = Heard { answer, is_remembered: true, file: Some(file.as_fd()), identity };
+        self.judge(&heard, place, occasion, context)
     }
 
     /// Answers for a file that smbd has open and vscan cannot read.
@@ -253,22 +250,21 @@ impl Protection {
         context: &Context<'_>,
     ) -> Judgement {
         let outcome = Err(Fault::Caller("vscan cannot open it for reading".into()));
-        self.judge(&self.nobodys(outcome), None, identity, place, occasion, context)
+        let answer = &self.nobodys(outcome);
+        self.judge(&Heard { identity: *identity, ..Heard::nothing(answer) }, place, occasion, context)
     }
 
     /// What follows from an outcome: the action, the line in the log, the answer.
     fn judge(
         &self,
-        answer: &Answer,
-        file: Option<BorrowedFd<'_>>,
-        identity: &Identity,
+        heard: &Heard<'_>,
         place: &Place<'_>,
         occasion: Occasion,
         context: &Context<'_>,
     ) -> Judgement {
-        let Answer { outcome, scanner } = answer;
+        let Heard { answer: Answer { outcome, scanner }, is_remembered, file, identity } = heard;
         let decision = policy::after(outcome, &self.settings);
-        let action: Option<ActionTaken> = match (decision.action, outcome, file) {
+        let action = match (decision.action, outcome, *file) {
             (Action::Nothing, ..) => None,
             (action, Ok(Verdict::Infected(threat)), Some(file)) => {
                 let find = self.find(threat, scanner, context);
@@ -276,19 +272,18 @@ impl Protection {
             }
             (_, Ok(_) | Err(_), _) => None,
         };
-        let is_denied = matches!(decision.access, Access::Deny(_));
-        Finding {
+        let is_remembered = *is_remembered;
+        let decided = &decision;
+        self.tell(&Finding {
             place,
             occasion,
             context,
             scanner,
             outcome,
-            decision: &decision,
-            action: action.as_ref().map(|action| action.text.clone()),
-        }
-        .report(self.log());
-        let seen = Seen { place, occasion, context, scanner, is_denied };
-        self.tell(&seen, outcome, action);
+            decision: decided,
+            is_remembered,
+            action,
+        });
         match decision.access {
             Access::Allow if matches!(outcome, Ok(Verdict::Clean)) => {
                 Judgement::Allowed(Allowance::Exactly(*identity))
@@ -329,6 +324,23 @@ impl Protection {
             Ok(done) => ActionTaken::of(&done),
             Err(error) => ActionTaken::failed(error.to_string()),
         }
+    }
+}
+
+/// What there is to judge a file by.
+struct Heard<'a> {
+    answer: &'a Answer,
+    /// Whether that is the answer of an earlier scan.
+    is_remembered: bool,
+    /// The file, if something can be done with it.
+    file: Option<BorrowedFd<'a>>,
+    identity: Identity,
+}
+
+impl<'a> Heard<'a> {
+    /// An answer, and no file.
+    fn nothing(answer: &'a Answer) -> Self {
+        Self { answer, is_remembered: false, file: None, identity: Identity::default() }
     }
 }
 

@@ -25,8 +25,8 @@ use crate::share::{Connected, Share};
 /// protected by what is left of it. `None` closes the share.
 pub fn connect(connected: Connected<'_>, params: Params) -> Option<Share> {
     let loaded = load(&connected, params);
-    let log = Rc::new(ShareLog::new());
-    log.configure(loaded.settings.verbose_file_logging, loaded.settings.syslog);
+    let syslog = loaded.settings.syslog.clone();
+    let log = Rc::new(ShareLog::new(loaded.settings.verbose_file_logging, syslog));
     for complaint in &loaded.complaints {
         log.line(complaint.severity.level(), &complaint.to_string());
     }

@@ -23,6 +23,8 @@ mod exclusions;
 mod faults;
 /// The headers of Samba's structures.
 mod headers;
+/// What systemd's journal gets.
+mod journal;
 /// What is left out, by size.
 mod limits;
 /// Files with more than one way to them.
@@ -71,3 +73,7 @@ mod torture;
 mod users;
 /// The main thing: infected files are refused, clean ones are not.
 mod verdicts;
+/// What the administrator's command says of the configuration.
+mod vscanctl_check;
+/// What it says of a file.
+mod vscanctl_explain;

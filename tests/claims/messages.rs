@@ -3,7 +3,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use vscan_tests::clamd::THREAT;
-use vscan_tests::module::notify_program;
+use vscan_tests::module::vscan_notify;
 use vscan_tests::network::in_own_network;
 use vscan_tests::popup::{Popup, Popups, Recorder, smbclient_message};
 use vscan_tests::samples::eicar;
@@ -13,7 +13,7 @@ use crate::protected::Protected;
 
 /// A share whose users are told, by pop-ups to this port of theirs.
 fn told_at(port: u16, options: &str) -> Protected {
-    let program = notify_program();
+    let program = vscan_notify();
     let options = format!("messenger port = {port}\nnotify program = {}\n{options}", program.display());
     Protected::share(&options, |share| share.option("vscan:send warning message", "yes"))
 }
@@ -170,7 +170,7 @@ fn a_missing_program_is_one_line_in_the_log() {
 /// The program, started by hand at a share's spool.
 fn start(it: &Protected) -> Child {
     let spool = it.smbd.path("spool");
-    Command::new(notify_program()).arg(spool).stdin(Stdio::null()).spawn().unwrap()
+    Command::new(vscan_notify()).arg(spool).stdin(Stdio::null()).spawn().unwrap()
 }
 
 /// How many files a message counts.

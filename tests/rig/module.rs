@@ -1,6 +1,6 @@
-//! What is under test, as cargo builds it: the module, and the programs beside it.
+//! The programs under test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -10,19 +10,29 @@ pub fn module() -> PathBuf {
     BUILT
         .get_or_init(|| match std::env::var_os("VSCAN_MODULE") {
             Some(path) => std::path::absolute(path).unwrap(),
-            None => build("vscan", "filenames", |path| path.extension().is_some_and(|ext| ext == "so")),
+            None => build("vscan", |path| path.extension().is_some_and(|ext| ext == "so")),
+        })
+        .clone()
+}
+
+/// The path of vscanctl: what `VSCAN_CTL` names, or the workspace's own, built once per test process.
+pub(crate) fn vscanctl() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT
+        .get_or_init(|| match std::env::var_os("VSCAN_CTL") {
+            Some(path) => std::path::absolute(path).unwrap(),
+            None => build("vscanctl", |path| path.ends_with("vscanctl")),
         })
         .clone()
 }
 
 /// The path of vscan-notify, built once per test process.
-pub fn notify_program() -> PathBuf {
+pub fn vscan_notify() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| build("vscan-notify", "executable", |_| true)).clone()
+    BUILT.get_or_init(|| build("vscan-notify", |path| path.ends_with("vscan-notify"))).clone()
 }
 
-/// Builds a package of the workspace; the file that cargo names in this field of its report.
-fn build(package: &str, field: &str, wanted: fn(&PathBuf) -> bool) -> PathBuf {
+fn build(package: &str, is_wanted: impl Fn(&Path) -> bool) -> PathBuf {
     // An optimised rig is there to measure an optimised module.
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let output = Command::new(env!("CARGO"))
@@ -38,11 +48,9 @@ fn build(package: &str, field: &str, wanted: fn(&PathBuf) -> bool) -> PathBuf {
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == package)
-        // One name, or several.
-        .flat_map(|message| {
-            message[field].as_array().cloned().unwrap_or_else(|| vec![message[field].clone()])
-        })
+        .filter_map(|message| message["filenames"].as_array().cloned())
+        .flatten()
         .filter_map(|name| name.as_str().map(PathBuf::from))
-        .find(wanted)
-        .expect("cargo names the file it built")
+        .find(|path| is_wanted(path))
+        .expect("cargo names what it built")
 }

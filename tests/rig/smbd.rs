@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::journal::Journal;
 use crate::keeper::{Kept, Mounts};
 use crate::process::Process;
 use crate::share::Share;
@@ -34,6 +35,7 @@ pub struct Builder {
     valgrind: bool,
     preload: Option<PathBuf>,
     port: Option<u16>,
+    journald: bool,
 }
 
 impl Builder {
@@ -59,6 +61,12 @@ impl Builder {
     /// Lets SMB1 clients in.
     pub fn smb1(self) -> Self {
         self.global("server min protocol", "NT1")
+    }
+
+    /// Runs a journald beside it.
+    pub fn journald(mut self) -> Self {
+        self.journald = true;
+        self
     }
 
     /// Runs smbd under valgrind; so does the environment variable `VSCAN_VALGRIND=1` for every smbd.
@@ -88,7 +96,8 @@ impl Builder {
         let home = tempfile::Builder::new().prefix("vscan-rig-").tempdir_in("/tmp").unwrap();
         let root = home.path();
         fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
-        for dir in ["state", "lock", "cache", "private", "pid", "ncalrpc", "shares", "conf", "samba-modules"]
+        for dir in
+            ["state", "lock", "cache", "private", "pid", "ncalrpc", "shares", "conf", "samba-modules", "run"]
         {
             fs::create_dir(root.join(dir)).unwrap();
         }
@@ -100,6 +109,7 @@ impl Builder {
         layout::lay_out(root, needs_module);
         layout::add_users(root);
         let syslog = Syslog::listen(&root.join("dev/log"));
+        let journal = self.journald.then(|| Journal::start(&root.join("run")));
         let prepare = layout::prepare(root);
         let command = self.command_line(root);
         let mut daemon = Kept::start(Mounts::Private, &prepare, &command, &root.join("log.smbd"));
@@ -116,7 +126,7 @@ impl Builder {
             );
             return None;
         }
-        Some(Smbd { home, daemon, port, syslog })
+        Some(Smbd { home, daemon, port, syslog, journal })
     }
 
     fn smb_conf(&self, root: &Path, port: u16) -> String {
@@ -179,6 +189,7 @@ pub struct Smbd {
     // Dropped in this order: the processes first, their folders last.
     daemon: Kept,
     syslog: Syslog,
+    journal: Option<Journal>,
     port: u16,
     home: TempDir,
 }
@@ -187,8 +198,15 @@ impl Smbd {
     /// Describes a server.
     #[expect(clippy::new_ret_no_self, reason = "a server is there when it is started")]
     pub fn new() -> Builder {
-        Builder { shares: Vec::new(), options: Vec::new(), valgrind: false, preload: None, port: None }
-            .global("log level", "1 vscan:5")
+        Builder {
+            shares: Vec::new(),
+            options: Vec::new(),
+            valgrind: false,
+            preload: None,
+            port: None,
+            journald: false,
+        }
+        .global("log level", "1 vscan:5")
     }
 
     /// A server with this one share.
@@ -272,6 +290,11 @@ impl Smbd {
         eventually(&format!("syslog gets {text:?}"), deadline, || {
             self.syslog().into_iter().find(|line| line.contains(text))
         })
+    }
+
+    /// Its journald, if it has one ([`Builder::journald`]).
+    pub fn journal(&self) -> &Journal {
+        self.journal.as_ref().expect("this smbd was started without a journald")
     }
 
     /// What valgrind says of all processes that have been running under it; empty when all is well.

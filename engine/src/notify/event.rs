@@ -78,6 +78,8 @@ pub struct FileEvent {
     pub path_in_share: Bytes,
     /// Whether it was closed after a change, rather than opened.
     pub was_closed: bool,
+    /// Whether an earlier scan has said so, of the same file in the same state.
+    pub was_known: bool,
     /// Whether the client was refused.
     pub is_denied: bool,
 }

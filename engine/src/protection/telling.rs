@@ -1,61 +1,68 @@
-//! Telling people what has been judged.
+//! Telling people what has happened: in the log, and by events.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use vscan_backends::dialogue::Outcome;
 use vscan_backends::verdict::Verdict;
 
-use super::{Context, Occasion, Place, Protection};
-use crate::notify::{ActionTaken, Event, FileEvent, Kind, Occurrence};
-
-/// A file that was judged, and by whose doing.
-pub(super) struct Seen<'a> {
-    pub(super) place: &'a Place<'a>,
-    pub(super) occasion: Occasion,
-    pub(super) context: &'a Context<'a>,
-    pub(super) scanner: &'a str,
-    pub(super) is_denied: bool,
-}
+use super::{Context, Occasion, Protection};
+use crate::log::Level;
+use crate::notify::{ActionTaken, Event, FileEvent, Occurrence};
+use crate::policy::Access;
+use crate::report::Finding;
+use crate::scan::pool::Change;
 
 impl Protection {
-    /// Makes an event of an outcome, if anybody wants to hear of it.
-    pub(super) fn tell(&self, seen: &Seen<'_>, outcome: &Outcome, action: Option<ActionTaken>) {
-        let kind = match outcome {
-            Ok(Verdict::Clean) => return,
-            Ok(Verdict::Infected(_)) => Kind::Infected,
-            Ok(Verdict::MinorError(_)) | Err(_) => Kind::ScanError,
-        };
-        if !self.settings.notify.channels.want(kind) {
-            return;
-        }
+    /// Logs what was found, and has those told of it who want to hear of such things.
+    pub(super) fn tell(&self, finding: &Finding<'_>) {
+        let Some((level, line)) = finding.line() else { return };
         let file = FileEvent {
-            path: seen.place.path.into(),
-            path_in_share: seen.place.path_in_share.into(),
-            was_closed: seen.occasion == Occasion::Close,
-            is_denied: seen.is_denied,
+            path: finding.place.path.into(),
+            path_in_share: finding.place.path_in_share.into(),
+            was_closed: finding.occasion == Occasion::Close,
+            was_known: finding.is_remembered,
+            is_denied: matches!(finding.decision.access, Access::Deny(_)),
         };
-        let occurrence = match outcome {
+        let occurrence = match finding.outcome {
             Ok(Verdict::Clean) => return,
             Ok(Verdict::Infected(threat)) => Occurrence::Infected {
                 file,
                 threat: threat.as_str().to_owned(),
-                action: action.unwrap_or_else(ActionTaken::nothing),
+                action: finding.action.clone().unwrap_or_else(ActionTaken::nothing),
             },
             Ok(Verdict::MinorError(error)) => Occurrence::ScanError { file, reason: error.text.clone() },
             Err(fault) => Occurrence::ScanError { file, reason: fault.to_string() },
         };
+        self.tell_event(level, &line, self.event(occurrence, finding.scanner, finding.context));
+    }
+
+    /// The same for a scanner that came or went.
+    pub(super) fn tell_change(&self, change: Change, context: &Context<'_>) {
+        let Change { scanner, is_up, reason, line } = change;
+        let level = if is_up { Level::Notice } else { Level::Error };
+        let event = self.event(Occurrence::ScannerState { is_up, reason }, &scanner, context);
+        self.tell_event(level, &line, event);
+    }
+
+    fn tell_event(&self, level: Level, line: &str, event: Event) {
+        self.log().event(level, line, &event);
+        if self.settings.notify.channels.want(event.kind()) {
+            self.notify.notify(event);
+        }
+    }
+
+    fn event(&self, occurrence: Occurrence, scanner: &str, context: &Context<'_>) -> Event {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.notify.notify(Event {
+        Event {
             id: new_id(since_1970.as_micros()),
             time: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
             occurrence,
-            share: seen.context.share.to_owned(),
-            share_path: seen.context.share_path.into(),
-            scanner: seen.scanner.to_owned(),
-            session: seen.context.session.clone(),
+            share: context.share.to_owned(),
+            share_path: context.share_path.into(),
+            scanner: scanner.to_owned(),
+            session: context.session.clone(),
             channels: self.settings.notify.channels.clone(),
-        });
+        }
     }
 }
 

@@ -70,6 +70,7 @@ pub(crate) mod tests {
             path: format!("/srv/data/{name}").as_bytes().into(),
             path_in_share: name.as_bytes().into(),
             was_closed: false,
+            was_known: false,
             is_denied: true,
         };
         Event {

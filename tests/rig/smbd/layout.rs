@@ -1,7 +1,7 @@
-//! What smbd finds around it: its own /dev, its own folder of modules, its own users.
+//! What smbd finds around it: its own /dev and /run, its own folder of modules, its own users.
 //!
-//! smbd runs in a private mount namespace. There, [`prepare`] puts folders of the rig in the place of /dev and of
-//! Samba's modules; the machine sees nothing of it.
+//! smbd runs in a private mount namespace. There, [`prepare`] puts folders of the rig in the place of /dev, of /run (where
+//! the machine's journald would listen) and of Samba's modules; the machine sees nothing of it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,6 +15,7 @@ use super::{OTHER_USER, PASSWORD, USER, system};
 const MOUNTS: &str = r#"
 for node in null zero full random urandom tty shm pts; do mount --bind /dev/$node "$RIG/dev/$node"; done
 mount --rbind "$RIG/dev" "$SYSTEM/dev"
+mount --bind "$RIG/run" "$SYSTEM/run"
 mount --bind "$SYSTEM$MODULES" "$RIG/samba-modules"
 mount --bind "$RIG/modules" "$SYSTEM$MODULES"
 "#;
