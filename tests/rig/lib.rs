@@ -30,12 +30,12 @@
 pub mod cicap;
 pub mod clamd;
 pub mod client;
-pub mod exim;
 pub mod fake;
 mod hex;
 pub mod journal;
 mod keeper;
 pub mod module;
+pub mod peers;
 pub mod process;
 pub mod samples;
 pub mod scanned;
