@@ -124,10 +124,8 @@ impl Quarantine {
             Err(Errno::PERM | Errno::INVAL) => openat(dir, name, flags, Mode::empty()),
             opened => opened,
         }?;
-        match FileType::from_raw_mode(fstat(&file)?.st_mode) {
-            FileType::RegularFile => Ok(file.into()),
-            _ => Err(Errno::INVAL),
-        }
+        let is_regular = FileType::from_raw_mode(fstat(&file)?.st_mode) == FileType::RegularFile;
+        if is_regular { Ok(file.into()) } else { Err(Errno::INVAL) }
     }
 
     /// Removes a file and its record for good.
