@@ -103,10 +103,8 @@ fn restore(rig: &Rig, to: Option<&Path>) -> Result<PathBuf, ActionError> {
 fn refused(rig: &Rig, to: Option<&Path>) -> RestoreTrouble {
     let error = restore(rig, to).unwrap_err();
     assert_eq!(quarantine_of(rig).items().unwrap()[0].state, State::Kept);
-    match error {
-        ActionError::Restore { trouble, .. } => trouble,
-        other => panic!("{other}"),
-    }
+    let ActionError::Restore { trouble, .. } = error else { panic!("{error}") };
+    trouble
 }
 
 fn rigs() -> [Rig; 2] {
@@ -162,7 +160,7 @@ fn holes_come_back_as_holes() {
 #[test]
 fn what_the_directory_gives_to_new_files_is_taken_off() {
     for rig in rigs() {
-        setxattr(&rig.path("share"), "system.posix_acl_default", ACL, XattrFlags::empty()).unwrap();
+        setxattr(rig.path("share"), "system.posix_acl_default", ACL, XattrFlags::empty()).unwrap();
         let mut scanned = rig.infect("a.doc");
         rustix::fs::fremovexattr(&scanned.file, "system.posix_acl_access").unwrap();
         fs::set_permissions(rig.share("a.doc"), Permissions::from_mode(0o604)).unwrap();
