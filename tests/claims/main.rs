@@ -33,6 +33,8 @@ mod limits;
 mod links;
 /// Where is said what happened.
 mod log;
+/// Who is told.
+mod messages;
 /// Other modules on the same share.
 mod modules;
 /// Files of unusual names, sizes and kinds.
@@ -79,3 +81,5 @@ mod verdicts;
 mod vscanctl_check;
 /// What it says of a file.
 mod vscanctl_explain;
+/// What it does with files in quarantine.
+mod vscanctl_quarantine;

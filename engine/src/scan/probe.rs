@@ -95,6 +95,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::os::unix::net::UnixListener;
 
+    use vscan_backends::command::CommandOptions;
     use vscan_backends::registry::parse_scanner;
 
     use super::*;
@@ -104,7 +105,7 @@ mod tests {
     const TIMEOUTS: Timeouts = Timeouts { connect: PATIENCE, io: PATIENCE, scan: PATIENCE };
 
     fn probed(spec: &str) -> Option<Result<Answer, Fault>> {
-        probe(&*parse_scanner(spec).unwrap(), TIMEOUTS, &AsIs)
+        probe(&*parse_scanner(spec, &CommandOptions::default()).unwrap(), TIMEOUTS, &AsIs)
     }
 
     #[test]
