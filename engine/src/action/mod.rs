@@ -28,6 +28,7 @@ use crate::identity::Identity;
 use entry::{Entry, Located};
 pub use outcome::{ActionError, Done, PutBack, StoreTrouble};
 pub use record::{Bytes, Method, Record, RecordError, Timestamp, Xattr};
+pub(crate) use stamp::Utc;
 use steps::{Step, Steps, Straight};
 
 /// The values of `infected file action`. Access is denied with each of them.
