@@ -71,3 +71,7 @@ mod torture;
 mod users;
 /// The main thing: infected files are refused, clean ones are not.
 mod verdicts;
+/// What the administrator's command says of the configuration.
+mod vscanctl_check;
+/// What it says of a file.
+mod vscanctl_explain;

@@ -8,6 +8,7 @@
 //! The caller must hold root's rights, and is kept for as long as it takes: milliseconds, except when the quarantine
 //! is on another filesystem and the file has to be copied.
 
+mod custody;
 mod entry;
 mod moves;
 mod outcome;
@@ -25,6 +26,7 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use crate::identity::Identity;
+pub use custody::Quarantine;
 use entry::{Entry, Located};
 pub use outcome::{ActionError, Done, PutBack, StoreTrouble};
 pub use record::{Bytes, Method, Record, RecordError, Timestamp, Xattr};

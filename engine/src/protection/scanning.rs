@@ -52,6 +52,13 @@ pub struct Ended {
     pub(super) answer: Answer,
 }
 
+impl Ended {
+    /// What the scanners have said.
+    pub fn answer(&self) -> &Answer {
+        &self.answer
+    }
+}
+
 impl Protection {
     /// Scans a file and waits for the end. `file` is a private descriptor opened for reading.
     pub fn scan(
@@ -68,16 +75,21 @@ impl Protection {
     /// Waits for the end of a scan that was begun.
     pub fn wait_for(
         &self,
-        mut scan: Scan,
+        scan: Scan,
         place: &Place<'_>,
         occasion: Occasion,
         context: &Context<'_>,
     ) -> Judgement {
+        self.conclude(&self.wait_for_end(scan, place, context), place, occasion, context)
+    }
+
+    /// Waits for the end of a scan that was begun. The result is remembered, and nothing is done about the file.
+    pub fn wait_for_end(&self, mut scan: Scan, place: &Place<'_>, context: &Context<'_>) -> Ended {
         loop {
             let outcome = blocking::run(&mut scan.exchange, &*self.privilege);
             match self.settle(scan, outcome, place, context) {
                 Settled::Again(next) => scan = *next,
-                Settled::Ended(ended) => return self.conclude(&ended, place, occasion, context),
+                Settled::Ended(ended) => return ended,
             }
         }
     }

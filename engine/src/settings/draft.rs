@@ -11,7 +11,7 @@ use super::{
     OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size,
     Syslog, SyslogFormat,
 };
-use super::{daemons, scanners};
+use super::{InForce, Source, daemons, scanners};
 use crate::action::Action;
 
 /// Settings in the making, with the values that only together become one.
@@ -37,18 +37,28 @@ pub(super) fn defaults() -> Settings {
     draft.finish()
 }
 
+/// What the texts mean together.
+pub(super) struct Settled {
+    pub(super) settings: Settings,
+    pub(super) complaints: Vec<Complaint>,
+    pub(super) in_force: Vec<InForce>,
+}
+
 /// Gives every text its meaning. What has none is complained about and replaced.
-pub(super) fn settle(mut written: Written, share: &Share<'_>, host: &Host<'_>) -> (Settings, Vec<Complaint>) {
+pub(super) fn settle(mut written: Written, share: &Share<'_>, host: &Host<'_>) -> Settled {
     let mut draft = Draft::blank();
-    let mut complaints = Vec::new();
+    let (mut complaints, mut in_force) = (Vec::new(), Vec::new());
     for option in options() {
         draft.apply_own(option, option.default);
-        if let Some(entry) = written.get(option.name) {
-            let (complaint, understood) = draft.apply_written(option, entry);
-            complaints.extend(complaint);
-            if !understood {
-                written.remove(option.name);
-            }
+        let Some(entry) = written.get(option.name) else {
+            in_force.push(InForce::default_of(option));
+            continue;
+        };
+        let (complaint, understood) = draft.apply_written(option, entry);
+        complaints.extend(complaint);
+        in_force.push(InForce::of(option, entry, understood));
+        if !understood {
+            written.remove(option.name);
         }
     }
     complaints.extend(draft.join_scanner(&written));
@@ -56,7 +66,23 @@ pub(super) fn settle(mut written: Written, share: &Share<'_>, host: &Host<'_>) -
     complaints.extend(draft.check_scanners(&written, host));
     complaints.extend(draft.check_rename(&written));
     complaints.extend(draft.check_quarantine(&written, share));
-    (draft.finish(), complaints)
+    draft.correct(&mut in_force, &written);
+    Settled { settings: draft.finish(), complaints, in_force }
+}
+
+impl InForce {
+    fn default_of(option: &'static Opt) -> Self {
+        Self { name: option.name, value: option.default.to_owned(), source: Source::Default }
+    }
+
+    fn of(option: &'static Opt, entry: &Entry, understood: bool) -> Self {
+        let origin = entry.origin.clone();
+        let (value, source) = match understood {
+            true => (entry.value.as_str(), Source::Written(origin)),
+            false => (option.on_mistake, Source::InsteadOf(origin)),
+        };
+        Self { name: option.name, value: value.to_owned(), source }
+    }
 }
 
 impl Draft {
@@ -199,6 +225,21 @@ impl Draft {
         let inside = self.settings.quarantine_directory.starts_with(share.path);
         let what = "lies inside the share, where its users can reach it; better choose a place outside";
         inside.then(|| notice(entry, what.to_owned()))
+    }
+
+    /// What only several options together could say.
+    fn correct(&self, in_force: &mut [InForce], written: &Written) {
+        for option in in_force {
+            if option.name == SCANNER.name {
+                let older = written.get(SOCKET_PATH.name).into_iter().chain(daemons::entries(written)).next();
+                if let (Source::Default, Some(older)) = (&option.source, older) {
+                    option.source = Source::Written(older.origin.clone());
+                }
+                option.value = self.settings.scanners.join(", ");
+            } else if option.name == RENAME_SUFFIX.name {
+                option.value.clone_from(&self.settings.rename_suffix);
+            }
+        }
     }
 
     fn finish(self) -> Settings {

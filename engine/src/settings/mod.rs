@@ -223,6 +223,30 @@ pub struct Loaded {
     pub settings: Settings,
     /// One line each, for the log.
     pub complaints: Vec<Complaint>,
+    /// Every option, in the order of the documentation.
+    pub in_force: Vec<InForce>,
+}
+
+/// An option's value, and where it comes from.
+#[derive(Clone, Debug)]
+pub struct InForce {
+    /// The option's name.
+    pub name: &'static str,
+    /// Its value, as one would write it.
+    pub value: String,
+    /// Whence.
+    pub source: Source,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nothing was written.
+    Default,
+    /// It was written there.
+    Written(Origin),
+    /// What was written there cannot be understood.
+    InsteadOf(Origin),
 }
 
 impl Loaded {
@@ -257,9 +281,15 @@ pub fn load(share: &Share<'_>, file: ConfigFile<'_>, host: &Host<'_>) -> Loaded 
 /// The same for a file that has already been read, or for none.
 pub fn load_text(share: &Share<'_>, file: Option<FileText<'_>>, host: &Host<'_>) -> Loaded {
     let (written, mut complaints) = written::collect(share, file, host);
-    let (settings, more) = draft::settle(written, share, host);
-    complaints.extend(more);
-    Loaded { settings, complaints }
+    let settled = draft::settle(written, share, host);
+    complaints.extend(settled.complaints);
+    Loaded { settings: settled.settings, complaints, in_force: settled.in_force }
+}
+
+/// What is wrong with an option of this name in smb.conf. [`load`] cannot tell that of a host that has to be asked by
+/// name; whoever can list what is written there asks here.
+pub fn complain_of_name(share: &str, name: &str, value: &str) -> Option<Complaint> {
+    written::complain_of_name(Origin::Host { share: share.to_owned() }, name, value)
 }
 
 /// A configuration file is a few kilobytes; this keeps a slip such as `/dev/zero` from filling the memory.
