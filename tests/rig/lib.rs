@@ -37,6 +37,7 @@ mod keeper;
 pub mod module;
 pub mod peers;
 pub mod process;
+pub mod recorder;
 pub mod samples;
 pub mod scanned;
 pub mod share;

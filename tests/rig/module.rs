@@ -26,6 +26,17 @@ pub(crate) fn vscanctl() -> PathBuf {
         .clone()
 }
 
+/// The path of vscan-notify: what `VSCAN_NOTIFY` names, or the workspace's own, built once per test process.
+pub fn notify_program() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT
+        .get_or_init(|| match std::env::var_os("VSCAN_NOTIFY") {
+            Some(path) => std::path::absolute(path).unwrap(),
+            None => build("vscan-notify", |path| path.ends_with("vscan-notify")),
+        })
+        .clone()
+}
+
 fn build(package: &str, is_wanted: impl Fn(&Path) -> bool) -> PathBuf {
     // An optimised rig is there to measure an optimised module.
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };

@@ -4,7 +4,6 @@
 //! command is one: then its script gets variables, and no `%` is filled in.
 
 use std::ffi::CString;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, poll};
