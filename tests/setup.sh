@@ -36,7 +36,7 @@ build="gcc libc6-dev clang libclang-dev"
 run="samba smbclient clamav-daemon mount util-linux"
 tests="samba-testsuite clamdscan clamav python3-venv ca-certificates attr acl valgrind systemd zip c-icap libc-icap-mod-virus-scan"
 # Other clients of the same scanners. Exim takes the place of whatever mail server is there, so they must be asked for.
-peers="exim4-daemon-heavy rspamd squid"
+peers="exim4-daemon-heavy rspamd squid amavisd-new"
 case "${1:-all}" in
 demo) install_missing $build $run; exit ;;
 all) install_missing $build $run $tests ;;

@@ -51,6 +51,8 @@ mod policy;
 mod pool;
 /// Shares for the claims.
 mod protected;
+/// Sambas that vscan does not know.
+mod refusals;
 /// The rig itself, on shares without our module.
 mod rig;
 /// What scanners say that cannot be had, replayed.

@@ -34,6 +34,7 @@ pub struct Builder {
     options: Vec<(String, String)>,
     valgrind: bool,
     preload: Option<PathBuf>,
+    module: Option<PathBuf>,
     journald: bool,
 }
 
@@ -74,6 +75,12 @@ impl Builder {
         self
     }
 
+    /// Loads this vscan.so instead of the one under test.
+    pub fn module(mut self, module: &Path) -> Self {
+        self.module = Some(module.to_owned());
+        self
+    }
+
     /// Starts it; returns when it accepts connections.
     pub fn start(self) -> Smbd {
         // Between our choice of a port and smbd's bind, somebody else may take it.
@@ -98,7 +105,8 @@ impl Builder {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         fs::write(root.join("smb.conf"), self.smb_conf(root, port)).unwrap();
         let needs_module = self.shares.iter().any(|share| share.conf.is_some());
-        layout::lay_out(root, needs_module);
+        let module = needs_module.then(|| self.module.clone().unwrap_or_else(crate::module::module));
+        layout::lay_out(root, module.as_deref());
         layout::add_users(root);
         let syslog = Syslog::listen(&root.join("dev/log"));
         let journal = self.journald.then(|| Journal::start(&root.join("run")));
@@ -190,13 +198,21 @@ impl Smbd {
     /// Describes a server.
     #[expect(clippy::new_ret_no_self, reason = "a server is there when it is started")]
     pub fn new() -> Builder {
-        Builder { shares: Vec::new(), options: Vec::new(), valgrind: false, preload: None, journald: false }
+        let (shares, options) = (Vec::new(), Vec::new());
+        Builder { shares, options, valgrind: false, preload: None, module: None, journald: false }
             .global("log level", "1 vscan:5")
     }
 
     /// A server with this one share.
     pub fn with(share: Share) -> Self {
         Self::new().share(share).start()
+    }
+
+    /// What the smbd that is tested calls its version, such as `4.17.12-Debian`.
+    pub fn version() -> String {
+        let output = system::tool("smbd").arg("--version").output().expect("smbd can be run");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.trim().strip_prefix("Version ").expect("smbd tells its version").to_owned()
     }
 
     /// The port on 127.0.0.1.
