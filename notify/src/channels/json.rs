@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_message_says_how_many_and_what() {
-        let events = vec![Arc::new(infected(b"/srv/data/a\"\n.com")); 150];
+        let event = Arc::new(infected(b"/srv/data/a\"\n.com"));
+        let events = vec![event; 150];
         let text = document(&Message { events: &events });
         let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(
