@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use vscan_tests::clamd::{Clamd, THREAT};
 use vscan_tests::client::{Client, Status};
-use vscan_tests::module::notify_program;
+use vscan_tests::module::vscan_notify;
 use vscan_tests::recorder::Recorder;
 use vscan_tests::samples::{clean, eicar, plant};
 use vscan_tests::wait::{SOON, eventually, patience};
@@ -18,7 +18,7 @@ use crate::protected::{Protected, SHARE};
 const COMMAND: &str = "infected file command = @RIG@/recorder/run";
 
 fn options(options: &str) -> String {
-    format!("notify program = {}\n{options}", notify_program().display())
+    format!("notify program = {}\n{options}", vscan_notify().display())
 }
 
 fn protected(lines: &str) -> Protected {

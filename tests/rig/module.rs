@@ -26,15 +26,10 @@ pub(crate) fn vscanctl() -> PathBuf {
         .clone()
 }
 
-/// The path of vscan-notify: what `VSCAN_NOTIFY` names, or the workspace's own, built once per test process.
-pub fn notify_program() -> PathBuf {
+/// The path of vscan-notify, built once per test process.
+pub fn vscan_notify() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT
-        .get_or_init(|| match std::env::var_os("VSCAN_NOTIFY") {
-            Some(path) => std::path::absolute(path).unwrap(),
-            None => build("vscan-notify", &mut cargo(), |path| path.ends_with("vscan-notify")),
-        })
-        .clone()
+    BUILT.get_or_init(|| build("vscan-notify", &mut cargo(), |path| path.ends_with("vscan-notify"))).clone()
 }
 
 /// A vscan.so that knows Samba by the headers in this folder, and not by those of samba-headers. It is put beside them.

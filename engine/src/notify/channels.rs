@@ -36,6 +36,8 @@ pub struct Messenger {
     pub text: String,
     /// `messenger port`.
     pub port: u16,
+    /// `messenger code page`.
+    pub code_page: u16,
 }
 
 /// Programs of the administrator's. Each is a path and arguments, with templates in them; empty: there is none.
