@@ -77,3 +77,5 @@ mod verdicts;
 mod vscanctl_check;
 /// What it says of a file.
 mod vscanctl_explain;
+/// What it does with files in quarantine.
+mod vscanctl_quarantine;
