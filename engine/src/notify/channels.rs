@@ -34,6 +34,8 @@ pub struct Messenger {
     pub text: String,
     /// `messenger port`.
     pub port: u16,
+    /// `messenger code page`.
+    pub code_page: u16,
 }
 
 impl Channels {
