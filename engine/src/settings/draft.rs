@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::command::CommandDraft;
 use super::option::Opt;
+use super::scanner_command::CommandDraft;
 use super::table::{COMMAND, RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
 use super::written::{Entry, Written};
 use super::{

@@ -5,7 +5,6 @@
 //! defaults and help of all options. Whatever is wrong costs a [`Complaint`] and leaves that option at its protective
 //! value; it never costs the share.
 
-mod command;
 mod complaint;
 mod daemons;
 mod draft;
@@ -16,6 +15,7 @@ mod notify;
 mod option;
 mod path_map;
 mod patterns;
+mod scanner_command;
 mod scanners;
 mod syslog;
 mod table;

@@ -17,7 +17,7 @@ pub(super) struct CommandDraft {
 impl CommandDraft {
     /// The command, if one is written; or what is wrong with it.
     pub(super) fn finish(self) -> Result<Option<CustomCommand>, String> {
-        let words = shlex::split(&self.line).ok_or("has a quotation mark without its pair")?;
+        let words = shell_words::split(&self.line).map_err(|_| "has a quotation mark without its pair")?;
         let Some((program, arguments)) = words.split_first() else { return Ok(None) };
         if !program.starts_with('/') {
             return Err(format!("{program:?} is no absolute path"));

@@ -2,8 +2,8 @@
 
 use super::Group;
 use super::set;
-use crate::settings::command::{exit_codes, run_as};
 use crate::settings::option::{Kind, Opt};
+use crate::settings::scanner_command::{exit_codes, run_as};
 
 pub(in crate::settings) const COMMAND: Opt = Opt {
     name: "scanner command",
