@@ -33,14 +33,16 @@ install_missing() {
 }
 
 build="gcc libc6-dev clang libclang-dev"
-run="samba smbclient clamav-daemon mount util-linux"
-tests="samba-testsuite clamdscan clamav python3-venv ca-certificates attr acl valgrind systemd zip c-icap libc-icap-mod-virus-scan debootstrap binutils"
+run="samba smbclient clamav-daemon mount util-linux iproute2"
+tests="samba-testsuite clamdscan clamav python3-venv ca-certificates attr acl valgrind systemd zip c-icap libc-icap-mod-virus-scan"
+# For other releases' Samba: see tests/matrix.sh.
+matrix="debootstrap binutils"
 # Other clients of the same scanners. Exim takes the place of whatever mail server is there, so they must be asked for.
-peers="exim4-daemon-heavy rspamd squid"
+peers="exim4-daemon-heavy rspamd squid amavisd-new"
 case "${1:-all}" in
 demo) install_missing $build $run; exit ;;
-all) install_missing $build $run $tests ;;
-peers) install_missing $build $run $tests $peers ;;
+all) install_missing $build $run $tests $matrix ;;
+peers) install_missing $build $run $tests $matrix $peers ;;
 *) echo "usage: tests/setup.sh [demo | peers]" >&2; exit 2 ;;
 esac
 

@@ -11,6 +11,8 @@ mod benchmark;
 mod cache;
 /// Scans of files that were closed.
 mod close_scans;
+/// Programs that are run when something has happened.
+mod commands;
 /// A wrong configuration costs a line in the log, never the protection.
 mod config_errors;
 /// Scans that take too long.
@@ -31,6 +33,8 @@ mod limits;
 mod links;
 /// Where is said what happened.
 mod log;
+/// Who is told.
+mod messages;
 /// Other modules on the same share.
 mod modules;
 /// Files of unusual names, sizes and kinds.
@@ -55,6 +59,8 @@ mod refusals;
 mod rig;
 /// What scanners say that cannot be had, replayed.
 mod scanner_products;
+/// Scanners that are programs.
+mod scanner_programs;
 /// What clamd says, over either kind of socket.
 mod scanners;
 /// Where settings come from.
@@ -77,3 +83,5 @@ mod verdicts;
 mod vscanctl_check;
 /// What it says of a file.
 mod vscanctl_explain;
+/// What it does with files in quarantine.
+mod vscanctl_quarantine;

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use vscan_backends::command::CommandOptions;
+
 use super::*;
 use crate::log::Level;
 use crate::notify::Unheard;
@@ -82,9 +84,10 @@ impl Bench {
             infected_file_action: Action::Nothing,
             signature_check_interval: Some(Duration::from_nanos(1)),
             signature_epoch_file: None,
+            trusted_files: None,
             ..Settings::default()
         };
-        let pool = Pool::new(&specs, mode).unwrap();
+        let pool = Pool::new(&specs, &CommandOptions::default(), mode).unwrap();
         let protection =
             Protection::new(settings, pool, Box::new(Silent), Box::new(AsIs), Box::new(Unheard), false);
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -131,6 +134,22 @@ fn all_scanners_are_asked_and_one_find_refuses() {
     let bench = Bench::new(&[&one, &other], ScannerMode::All);
     assert!(!bench.allows() && !bench.allows());
     assert_eq!((one.scans(), other.scans()), (1, 1), "a find is remembered");
+}
+
+#[test]
+fn content_that_is_trusted_is_no_find_for_as_long_as_it_is() {
+    let daemon = Daemon::saying(FOUND);
+    let mut bench = Bench::new(&[&daemon], ScannerMode::First);
+    let home = tempfile::tempdir().unwrap();
+    let list = home.path().join("trusted");
+    bench.protection.trusted = Trusted::new(Some(list.clone()));
+    assert!(!bench.allows());
+    let content = crate::trusted::Content::of(bench.file.as_file().as_fd()).unwrap();
+    crate::trusted::add(&list, &content, "").unwrap();
+    assert!(bench.allows(), "a find that is remembered");
+    crate::trusted::remove(&list, &content).unwrap();
+    assert!(!bench.allows());
+    assert_eq!(daemon.scans(), 1);
 }
 
 #[test]
