@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::Channels;
-use crate::action::{Bytes, Done};
+use crate::action::{Bytes, Done, Utc};
 use crate::log::Printable;
 
 /// Something that people should hear of. In the spool, it is a file of JSON.
@@ -155,6 +155,7 @@ impl Event {
     /// | `%u`, `%U` | the user |
     /// | `%I`, `%m`, `%M` | the client: its address, NetBIOS name, name in the network |
     /// | `%i`, `%L`, `%h` | the server: its address, NetBIOS name, host name |
+    /// | `%T` | when it happened, in UTC |
     /// | `%d` | the number of the smbd |
     /// | `%n` | the scanner |
     pub fn value(&self, letter: char) -> Option<String> {
@@ -178,6 +179,7 @@ impl Event {
             'i' => session.server_address.as_bytes(),
             'L' => session.server.as_bytes(),
             'h' => session.host.as_bytes(),
+            'T' => return Some(Utc::from_unix(self.time / 1000).rfc3339()),
             'd' => return Some(session.pid.to_string()),
             'n' => self.scanner.as_bytes(),
             _ => return None,
