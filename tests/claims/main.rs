@@ -11,6 +11,8 @@ mod benchmark;
 mod cache;
 /// Scans of files that were closed.
 mod close_scans;
+/// Programs that are run when something has happened.
+mod commands;
 /// A wrong configuration costs a line in the log, never the protection.
 mod config_errors;
 /// Scans that take too long.
@@ -59,6 +61,8 @@ mod refusals;
 mod rig;
 /// What scanners say that cannot be had, replayed.
 mod scanner_products;
+/// Scanners that are programs.
+mod scanner_programs;
 /// What clamd says, over either kind of socket.
 mod scanners;
 /// Where settings come from.

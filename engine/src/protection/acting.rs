@@ -45,7 +45,7 @@ impl Protection {
         };
         let text = self.settings.notify.warning_file.then(|| self.note_text(action, found));
         // Root has no files among those of users.
-        let owner = Some(context.session.uid).filter(|uid| *uid != 0);
+        let owner = context.session.rights.as_ref().map(|rights| rights.uid).filter(|uid| *uid != 0);
         let note = text.as_deref().map(|text| Note { text, owner });
         let (done, noted) = self.privilege.raised(|| action::act(action, &infected, &places, note.as_ref()));
         match noted {

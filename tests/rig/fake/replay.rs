@@ -15,6 +15,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use tempfile::TempDir;
 use vscan_backends::address::Endpoint;
+use vscan_backends::command::CommandOptions;
 use vscan_backends::dialogue::Framing;
 use vscan_backends::registry::{SCANNERS, parse_scanner};
 use vscan_backends::transcript::{Event, Recording};
@@ -31,11 +32,23 @@ const QUIET: Duration = Duration::from_millis(150);
 /// A client that is held to the recording may be silent for so long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Between the halves of what a slow scanner says.
+const PAUSE: Duration = Duration::from_millis(30);
+
+/// How fast the scanner is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Says what it has to say at once.
+    AtOnce,
+    /// Stops in the middle of each answer.
+    Slow,
+}
+
 /// How closely the client is held to the recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     /// Its every byte must be as recorded.
-    Ours,
+    Ours(Pace),
     /// It may ask in its own words. Messages that begin with one of these words are small talk, with the answer beside
     /// them; any other gets the last of the recorded answers.
     Foreign(&'static [(&'static str, &'static str)]),
@@ -72,7 +85,7 @@ impl Replay {
     pub fn new(recording: &Recording, client: Client, folder: &str) -> Self {
         assert_eq!(folder.len(), RECORDED_FOLDER.len(), "{folder} is not as long as the recorded folder");
         let dir = super::socket_dir();
-        let recorded = parse_scanner(&recording.scanner).unwrap();
+        let recorded = parse_scanner(&recording.scanner, &CommandOptions::default()).unwrap();
         let recorded = recorded.endpoint().expect("there is a daemon to replay").clone();
         let (door, endpoint) = match &recorded {
             Endpoint::Unix(_) => {
@@ -88,7 +101,10 @@ impl Replay {
         let (old, new) = (shown(&recorded), shown(&endpoint));
         let spec = moved_spec(&recording.scanner, &recorded, &old, &new);
         let moves = [(old, new), (RECORDED_FOLDER.to_owned(), folder.to_owned())];
-        let version_request = parse_scanner(&spec).unwrap().version_query().map(|query| query.request);
+        let version_request = parse_scanner(&spec, &CommandOptions::default())
+            .unwrap()
+            .version_query()
+            .map(|query| query.request);
         let state = Arc::new(State {
             client,
             events: recording.events.iter().map(|event| moved(event, &moves)).collect(),
@@ -179,11 +195,15 @@ fn moved(event: &Event, moves: &[(String, String)]) -> Event {
         Event::Client(said) => Event::Client(bytes(said)),
         Event::ClientWithDescriptor(said) => Event::ClientWithDescriptor(bytes(said)),
         Event::Server(said) => Event::Server(bytes(said)),
-        Event::ClientContent(_) | Event::ClientContentCut(_) | Event::ServerEnd => event.clone(),
+        Event::ClientContent(_)
+        | Event::ClientContentCut(_)
+        | Event::ServerEnd
+        | Event::Run(_)
+        | Event::Exit(_) => event.clone(),
     }
 }
 
-fn replace(bytes: &[u8], old: &str, new: &str) -> Vec<u8> {
+pub(super) fn replace(bytes: &[u8], old: &str, new: &str) -> Vec<u8> {
     let mut replaced = Vec::new();
     let mut rest = bytes;
     while let Some(first) = rest.first() {
@@ -216,7 +236,7 @@ impl State {
             std::thread::spawn(move || {
                 let mut ear = Ear { line: &line, unread: Vec::new(), got_descriptor: false };
                 let result = match state.client {
-                    Client::Ours => state.hold_to_recording(&mut ear),
+                    Client::Ours(pace) => state.hold_to_recording(&mut ear, pace),
                     Client::Foreign(small_talk) => state.talk(&mut ear, small_talk),
                 };
                 // Any other error means that the client or the test went away.
@@ -232,7 +252,7 @@ impl State {
         self.seen.lock().unwrap().complaints.push(what);
     }
 
-    fn hold_to_recording(&self, ear: &mut Ear<'_>) -> io::Result<()> {
+    fn hold_to_recording(&self, ear: &mut Ear<'_>, pace: Pace) -> io::Result<()> {
         set_socket_timeout(ear.line.as_fd(), Timeout::Recv, Some(PATIENCE))?;
         for event in &self.events {
             match event {
@@ -254,8 +274,9 @@ impl State {
                 Event::ClientContent(framing) | Event::ClientContentCut(framing) => {
                     ear.take_content(*framing, self.size)?;
                 }
-                Event::Server(bytes) => ear.line.writer().write_all(bytes)?,
+                Event::Server(bytes) => ear.line.say(bytes, pace)?,
                 Event::ServerEnd => return Ok(()),
+                Event::Run(_) | Event::Exit(_) => panic!("a program is no daemon"),
             }
         }
         let more = ear.until_end()?;
@@ -272,7 +293,9 @@ impl State {
             | Event::ClientWithDescriptor(_)
             | Event::ClientContent(_)
             | Event::ClientContentCut(_)
-            | Event::ServerEnd => None,
+            | Event::ServerEnd
+            | Event::Run(_)
+            | Event::Exit(_) => None,
         };
         let is_ours = |event: &Event| server(event).is_none() && *event != Event::ServerEnd;
         let first = self.events.iter().position(is_ours).unwrap_or(0);
@@ -294,6 +317,20 @@ impl State {
         ear.line.writer().write_all(&answer)?;
         // What is closed with something unread loses the answer.
         ear.until_quiet(QUIET).map(drop)
+    }
+}
+
+impl Line {
+    fn say(&self, bytes: &[u8], pace: Pace) -> io::Result<()> {
+        match pace {
+            Pace::AtOnce => self.writer().write_all(bytes),
+            Pace::Slow => {
+                let (first, second) = bytes.split_at(bytes.len() / 2);
+                self.writer().write_all(first)?;
+                std::thread::sleep(PAUSE);
+                self.writer().write_all(second)
+            }
+        }
     }
 }
 
