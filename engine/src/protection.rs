@@ -8,14 +8,14 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::time::Instant;
+use std::sync::Arc;
 
 use rustix::fs::fstat;
 use vscan_backends::dialogue::Outcome;
 use vscan_backends::verdict::{Fault, MinorError, MinorErrorKind, ThreatName, Verdict};
 
 use crate::action::{self, Action, Find, Infected, Places};
-use crate::cache::{Cache, Known};
+use crate::cache::{Cache, Found, Known};
 use crate::epoch::Epoch;
 use crate::identity::Identity;
 use crate::log::Log;
@@ -24,9 +24,12 @@ use crate::privilege::Privilege;
 use crate::report::{self, Finding};
 use crate::scan::pool::{Answer, Pool};
 use crate::settings::{Lifetime, Settings};
+use crate::shared::{Entry, Key, SharedCache};
 
+mod results;
 mod scanning;
 
+pub use results::key_of;
 pub use scanning::{Ended, Scan, Settled};
 
 /// A file that changes during a scan is scanned again, this often in all.
@@ -38,6 +41,11 @@ pub struct Protection {
     pool: Pool,
     epoch: Epoch,
     cache: RefCell<Cache>,
+    shared: Option<Arc<SharedCache>>,
+    /// Under which results are shared.
+    scanners: u64,
+    /// Results that are to be shared as soon as a version of the signatures is known.
+    unversioned: RefCell<Vec<(Key, Entry)>>,
     log: Box<dyn Log>,
     privilege: Box<dyn Privilege>,
     /// `on config error = deny`, and there was one.
@@ -81,7 +89,7 @@ pub enum Considered {
     /// No scan is needed.
     Judged(Judgement),
     /// It was found infected earlier and has not changed: see [`Protection::act_on_known`].
-    KnownInfected(ThreatName),
+    KnownInfected(Found),
     /// Only a scan can tell.
     Unknown,
 }
@@ -139,7 +147,19 @@ impl Protection {
             ),
         };
         let epoch = Epoch::new(settings.signature_epoch_file.clone());
-        Self { settings, pool, epoch, cache: RefCell::new(cache), log, privilege, refuses_all }
+        let scanners = results::fingerprint_of_scanners(&settings);
+        Self {
+            settings,
+            pool,
+            epoch,
+            cache: RefCell::new(cache),
+            shared: None,
+            scanners,
+            unversioned: RefCell::default(),
+            log,
+            privilege,
+            refuses_all,
+        }
     }
 
     /// The settings in force.
@@ -179,13 +199,12 @@ impl Protection {
     }
 
     fn look_up(&self, place: &Place<'_>, identity: &Identity) -> Considered {
-        let signatures = self.signatures();
-        match self.cache.borrow_mut().lookup(identity, signatures, Instant::now()) {
+        match self.recall(place, identity) {
             Some(Known::Clean) => {
                 report::decision(self.log(), place, &"clean, as scanned earlier");
                 Considered::Judged(Judgement::Allowed(Allowance::Exactly(*identity)))
             }
-            Some(Known::Infected(threat)) => Considered::KnownInfected(threat.clone()),
+            Some(Known::Infected(found)) => Considered::KnownInfected(found),
             None => Considered::Unknown,
         }
     }
@@ -226,15 +245,16 @@ impl Protection {
     /// Answers for a file that is known to be infected, and tries once more what is to be done with it.
     pub fn act_on_known(
         &self,
-        threat: &ThreatName,
+        found: &Found,
         file: impl AsFd,
         place: &Place<'_>,
         occasion: Occasion,
         context: &Context<'_>,
     ) -> Judgement {
-        let outcome = Ok(Verdict::Infected(threat.clone()));
+        let outcome = Ok(Verdict::Infected(found.threat.clone()));
+        let answer = Answer { outcome, scanner: found.scanner.clone() };
         let identity = identity_of(file.as_fd());
-        self.judge(&self.nobodys(outcome), Some(file.as_fd()), &identity, place, occasion, context)
+        self.judge(&answer, Some(file.as_fd()), &identity, place, occasion, context)
     }
 
     /// Answers for a file that smbd has open and vscan cannot read.

@@ -51,6 +51,10 @@ pub fn connect(connected: &Connected<'_>, params: Params) -> Option<Share> {
     log.line(Level::Debug, &text);
     scans::allow_in_flight(loaded.settings.max_scans_in_flight);
     let protection = Protection::new(loaded.settings, pool, Box::new(log), Box::new(Root), refuses_all);
+    let protection = protection.with_shared_results();
+    if protection.shared_results().is_some() {
+        scans::close_results_at_exit();
+    }
     Some(Share::new(connected, protection))
 }
 

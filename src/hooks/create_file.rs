@@ -118,8 +118,8 @@ fn judge(share: &Rc<Share>, request: Option<&Parkable>, path: &[u8], identity: I
     match protection.consider(&place, &identity, &file_type) {
         Considered::Judged(judgement) => Opening::Judged(judgement),
         // To act on the file takes a descriptor; without one openat decides.
-        Considered::KnownInfected(threat) => open().map_or(Opening::Unreadable, |file| {
-            Opening::Judged(protection.act_on_known(&threat, &file, &place, Occasion::Open, &context))
+        Considered::KnownInfected(found) => open().map_or(Opening::Unreadable, |file| {
+            Opening::Judged(protection.act_on_known(&found, &file, &place, Occasion::Open, &context))
         }),
         Considered::Unknown => scans::judge_open(share, request, path, &identity, open),
     }

@@ -74,8 +74,8 @@ fn judge(share: &Rc<Share>, descriptor: HostFd<'_>, identity: &Identity) -> bool
     let file_type = || open().and_then(|file| mime_type(file.as_fd()));
     let judgement = match protection.consider(&place, identity, &file_type) {
         Considered::Judged(judgement) => Some(judgement),
-        Considered::KnownInfected(threat) => {
-            open().map(|file| protection.act_on_known(&threat, &file, &place, Occasion::Open, &context))
+        Considered::KnownInfected(found) => {
+            open().map(|file| protection.act_on_known(&found, &file, &place, Occasion::Open, &context))
         }
         Considered::Unknown => match scans::judge_open(share, None, &path, identity, open) {
             Opening::Judged(judgement) => Some(judgement),

@@ -32,7 +32,8 @@ impl Checking {
                 let Self { share, wakeup, check } = self;
                 // Before the check closes the socket that is watched.
                 drop(wakeup);
-                check.finish(&outcome, share.log());
+                share.protection().finish_check(check, &outcome);
+                super::write_results_soon(&share);
                 None
             }
         }

@@ -27,6 +27,12 @@ const LONGEST_REST: Duration = Duration::from_millis(100);
 /// The timer that starts what waits, rather than any one scan.
 pub(super) const EVERYBODY: Ticket = Ticket(0);
 
+/// The timer that writes results for other processes.
+pub(super) const RESULTS: Ticket = Ticket(u64::MAX);
+
+/// When somebody else is writing results: it takes them less than a millisecond.
+const ANOTHER_MOMENT: Duration = Duration::from_millis(5);
+
 #[derive(Default)]
 pub(super) struct Registry {
     pub(super) queue: Queue,
@@ -37,6 +43,9 @@ pub(super) struct Registry {
     /// Files that were closed a moment ago, not looked at yet.
     pub(super) closed: Vec<(Rc<Share>, CloseScan)>,
     pub(super) starter: Option<Timer>,
+    /// Those with results that are to be written for other processes.
+    pub(super) with_results: Vec<Rc<Share>>,
+    pub(super) writer: Option<Timer>,
     pub(super) is_starting: bool,
     finishes_at_exit: bool,
 }
@@ -240,7 +249,23 @@ impl Registry {
         self.start_soon();
     }
 
-    fn must_finish_at_exit(&mut self) {
+    /// Has the results of a share written once nobody waits.
+    pub(super) fn write_soon(&mut self, share: &Rc<Share>) {
+        if !self.with_results.iter().any(|known| Rc::ptr_eq(known, share)) {
+            self.with_results.push(share.clone());
+        }
+        if self.writer.is_none() {
+            self.writer = Timer::new(Instant::now(), RESULTS);
+        }
+    }
+
+    /// The same after it was somebody else's turn.
+    pub(super) fn write_later(&mut self, shares: Vec<Rc<Share>>) {
+        self.with_results.extend(shares);
+        self.writer = Timer::new(Instant::now() + ANOTHER_MOMENT, RESULTS);
+    }
+
+    pub(super) fn must_finish_at_exit(&mut self) {
         if !mem::replace(&mut self.finishes_at_exit, true) {
             event::finish_at_exit();
         }

@@ -19,7 +19,9 @@ impl Share {
     /// A share protected by vscan, with this text as its `vscan.conf`; `@RIG@` in it stands for the folder that
     /// [`crate::smbd::Smbd::path`] names.
     pub fn vscan(name: &str, conf: &str) -> Self {
-        Self { conf: Some(conf.to_owned()), ..Self::plain(name) }.option("vfs objects", "vscan")
+        Self { conf: Some(conf.to_owned()), ..Self::plain(name) }
+            .option("vfs objects", "vscan")
+            .option("vscan:cache directory", "@RIG@/vscan-cache")
     }
 
     /// A share protected by Samba's own virusfilter and the clamd at `socket`.
