@@ -39,6 +39,13 @@ impl Checking {
         }
     }
 
+    /// smbd ends.
+    pub(super) fn end(self) {
+        let Self { share, wakeup, check } = self;
+        drop(wakeup);
+        share.protection().finish_check_now(check);
+    }
+
     /// The timer has gone off.
     pub(super) fn woken(&mut self) {
         self.wakeup.woken();

@@ -264,7 +264,6 @@ pub fn recover_from_panic() {
 /// smbd ends: finishes the scans of closed files, each within its deadline, and names those it could not finish. Waits.
 pub fn finish_all() {
     look_at_closed_files();
-    drop(with(|scans| std::mem::take(&mut scans.checks)));
     for mut job in with(Registry::take_all) {
         if !job.was_closed {
             continue;
@@ -276,6 +275,7 @@ pub fn finish_all() {
             left_to_next_open(&job.share, &job.path, "its client's smbd ended before its scan did");
         }
     }
+    with(|scans| std::mem::take(&mut scans.checks)).into_values().for_each(Checking::end);
     // Timers are of no use any more.
     drop(with(|scans| (scans.writer.take(), std::mem::take(&mut scans.with_results))));
     shared::close_all(&ShareLog::new(), &Root);

@@ -55,6 +55,8 @@ mod scanner_products;
 mod scanners;
 /// Where settings come from.
 mod settings;
+/// What one smbd has found out, all know.
+mod shared;
 /// New signatures.
 mod signatures;
 /// Clients of yesterday.
@@ -69,3 +71,5 @@ mod torture;
 mod users;
 /// The main thing: infected files are refused, clean ones are not.
 mod verdicts;
+/// Files that somebody writes to while they are scanned.
+mod writers;

@@ -10,6 +10,7 @@ use super::{Place, Protection};
 use crate::cache::{Circumstances, Known};
 use crate::fingerprint::Fingerprint;
 use crate::identity::{FileTime, Identity};
+use crate::scan::blocking;
 use crate::scan::version::Check;
 use crate::settings::{Lifetime, Settings};
 use crate::shared::{Entry, Key, Lookup, SharedCache, Version};
@@ -17,6 +18,9 @@ use crate::sys::lease::{Writers, writers};
 
 /// Results that have no version of the signatures yet; beyond this, they are not shared.
 const MOST_UNVERSIONED: usize = 256;
+
+/// How long the end of a process may wait for the version that its results need to be shared.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// What two shares must have in common to believe each other's results.
 pub(super) fn fingerprint_of_scanners(settings: &Settings) -> u64 {
@@ -92,7 +96,9 @@ impl Protection {
         let took =
             u64::try_from(FileTime::now().0 - scan.began.0).map_or(Duration::ZERO, Duration::from_nanos);
         let entry = |signatures| Entry { identity, known, signatures, stored: FileTime::now(), took };
-        match scan.shared_signatures {
+        // The first version that is heard of is that of the scans before.
+        let since = || self.shared_signatures().filter(|_| scan.signatures == self.signatures());
+        match scan.shared_signatures.or_else(since) {
             Some(signatures) => shared.store(key, entry(signatures)),
             None => {
                 let mut unversioned = self.unversioned.borrow_mut();
@@ -144,11 +150,21 @@ impl Protection {
         if let Some((spec, text)) = told {
             shared.store_version(&spec, Version { text, heard: FileTime::now() });
         }
-        // The first version that is heard of is that of the scans before.
         if let Some(signatures) = self.shared_signatures() {
             for (key, entry) in self.unversioned.take() {
                 shared.store(key, Entry { signatures, ..entry });
             }
+        }
+    }
+
+    /// The same for a process that is about to end: waits a moment for the answer, if there are results that need it.
+    pub fn finish_check_now(&self, mut check: Check) {
+        if self.unversioned.borrow().is_empty() {
+            return;
+        }
+        let end = Instant::now() + LAST_MOMENT;
+        if let Some(outcome) = blocking::run_until(&mut check.exchange, &*self.privilege, end) {
+            self.finish_check(check, &outcome);
         }
     }
 

@@ -64,7 +64,7 @@ impl From<heed::Error> for Trouble {
             )
             | heed::Error::Encoding(_)
             | heed::Error::Decoding(_) => Self::Damaged(text),
-            _ => Self::Unusable(text),
+            heed::Error::Io(_) | heed::Error::Mdb(_) | heed::Error::EnvAlreadyOpened => Self::Unusable(text),
         }
     }
 }
