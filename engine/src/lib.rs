@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod cache;
+pub mod counters;
 mod epoch;
 pub mod filetype;
 mod fingerprint;

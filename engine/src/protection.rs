@@ -16,9 +16,10 @@ use vscan_backends::verdict::{Fault, MinorError, MinorErrorKind, ThreatName, Ver
 
 use crate::action::{self, Action, Find, Infected, Places};
 use crate::cache::{Cache, Found, Known};
+use crate::counters::{Counters, Event, Parked, ShareCounters};
 use crate::epoch::Epoch;
 use crate::identity::Identity;
-use crate::log::Log;
+use crate::log::{Level, Log};
 use crate::policy::{self, Access, Facts, Plan, Status};
 use crate::privilege::Privilege;
 use crate::report::{self, Finding};
@@ -44,6 +45,7 @@ pub struct Protection {
     shared: Option<Arc<SharedCache>>,
     /// Under which results are shared.
     scanners: u64,
+    counters: Option<ShareCounters>,
     /// Results that are to be shared as soon as a version of the signatures is known.
     unversioned: RefCell<Vec<(Key, Entry)>>,
     log: Box<dyn Log>,
@@ -155,6 +157,7 @@ impl Protection {
             cache: RefCell::new(cache),
             shared: None,
             scanners,
+            counters: None,
             unversioned: RefCell::default(),
             log,
             privilege,
@@ -170,6 +173,32 @@ impl Protection {
     /// Where the lines go.
     pub fn log(&self) -> &dyn Log {
         &*self.log
+    }
+
+    /// Counts what happens in this share, if the settings say where. In smbd, not before the fork: in `connect`.
+    pub fn with_counters(mut self, share: &str) -> Self {
+        if let Some(file) = &self.settings.counters_file {
+            match self.privilege.raised(|| Counters::open(file)) {
+                Ok(counters) => self.counters = Some(counters.share(share)),
+                Err(error) => {
+                    let text = format!("nothing is counted: counters file {}: {error}", file.display());
+                    self.log.line(Level::Error, &text);
+                }
+            }
+        }
+        self
+    }
+
+    /// Counts something.
+    pub fn count(&self, event: Event) {
+        if let Some(counters) = &self.counters {
+            counters.count(event);
+        }
+    }
+
+    /// Counts a request as parked, until what this gives is dropped.
+    pub fn count_parked(&self) -> Option<Parked> {
+        self.counters.as_ref().map(ShareCounters::park)
     }
 
     /// What the rules and earlier scans say. `file_type` is asked only if a rule needs it.
@@ -280,6 +309,11 @@ impl Protection {
         context: &Context<'_>,
     ) -> Judgement {
         let Answer { outcome, scanner } = answer;
+        match outcome {
+            Ok(Verdict::Clean) => {}
+            Ok(Verdict::Infected(_)) => self.count(Event::Infected),
+            Ok(Verdict::MinorError(_)) | Err(_) => self.count(Event::Error),
+        }
         let decision = policy::after(outcome, &self.settings);
         let action = match (decision.action, outcome, file) {
             (Action::Nothing, ..) => None,

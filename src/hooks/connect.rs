@@ -51,7 +51,7 @@ pub fn connect(connected: &Connected<'_>, params: Params) -> Option<Share> {
     log.line(Level::Debug, &text);
     scans::allow_in_flight(loaded.settings.max_scans_in_flight);
     let protection = Protection::new(loaded.settings, pool, Box::new(log), Box::new(Root), refuses_all);
-    let protection = protection.with_shared_results();
+    let protection = protection.with_shared_results().with_counters(connected.share);
     if protection.shared_results().is_some() {
         scans::close_results_at_exit();
     }

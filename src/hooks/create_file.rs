@@ -7,6 +7,7 @@ use std::os::fd::AsFd as _;
 use std::rc::Rc;
 
 use rustix::fs::{AtFlags, CWD, FileType, statat};
+use vscan_engine::counters::Event;
 use vscan_engine::filetype::mime_type;
 use vscan_engine::identity::Identity;
 use vscan_engine::protection::{Allowance, Considered, Judgement, Occasion};
@@ -111,6 +112,7 @@ fn gone(answer: Option<Answer>) -> Before {
 }
 
 fn judge(share: &Rc<Share>, request: Option<&Parkable>, path: &[u8], identity: Identity) -> Opening {
+    share.protection().count(Event::Open);
     scans::check_signatures(share);
     let (protection, place, context) = (share.protection(), share.place(path), share.context());
     let open = || private_file::open_by_name(share, path, &identity);

@@ -4,6 +4,7 @@ use std::os::fd::AsFd as _;
 use std::rc::Rc;
 
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
+use vscan_engine::counters::Event;
 use vscan_engine::filetype::mime_type;
 use vscan_engine::identity::Identity;
 use vscan_engine::log::Level;
@@ -68,6 +69,7 @@ pub fn after_panic(share: &Share) -> Descriptor {
 /// Whether the content may be seen; scans on the spot if need be.
 fn judge(share: &Rc<Share>, descriptor: HostFd<'_>, identity: &Identity) -> bool {
     let (protection, context) = (share.protection(), share.context());
+    protection.count(Event::Open);
     let path = share.path_of_descriptor(descriptor.as_fd());
     let place = share.place(&path);
     let open = || private_file::open_again(descriptor.as_fd());

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use vscan_engine::counters;
 use vscan_engine::identity::{FileKey, FileTime, Identity, granularity};
 use vscan_engine::protection::Judgement;
 use vscan_engine::queue::{Queue, Ticket, Urgency};
@@ -56,6 +57,8 @@ struct Request {
     job: Option<Ticket>,
     answer: Option<Answer>,
     visits: u32,
+    /// Counted as parked.
+    counted: Option<counters::Parked>,
     /// The answer if a panic has cost us the scan.
     if_lost: Judgement,
 }
@@ -175,7 +178,8 @@ impl Registry {
 
     /// Counts a visit of a request to create_file that needs a scan.
     pub(super) fn visit(&mut self, id: RequestId, if_lost: Judgement) -> u32 {
-        let new = || Request { parked: Parked::No, job: None, answer: None, visits: 0, if_lost };
+        let new =
+            || Request { parked: Parked::No, job: None, answer: None, visits: 0, counted: None, if_lost };
         let request = self.requests.entry(id).or_insert_with(new);
         request.answer = None;
         request.visits += 1;
@@ -189,15 +193,20 @@ impl Registry {
     /// A request is back in create_file: where it was, and what it was parked for.
     pub(super) fn arrived(&mut self, id: RequestId) -> (Parked, Option<Answer>) {
         match self.requests.get_mut(&id) {
-            Some(request) => (mem::take(&mut request.parked), request.answer),
+            Some(request) => {
+                request.counted = None;
+                (mem::take(&mut request.parked), request.answer)
+            }
             None => (Parked::No, None),
         }
     }
 
     /// A request has been parked; its job must not wait for its turn for ever.
     pub(super) fn parked(&mut self, id: RequestId, ticket: Ticket) {
+        let counted = self.jobs.get(&ticket).and_then(|job| job.share.protection().count_parked());
         if let Some(request) = self.requests.get_mut(&id) {
             request.parked = Parked::Yes;
+            request.counted = counted;
         }
         if let Some(job) = self.jobs.get_mut(&ticket) {
             job.wake_at(job.deadline, ticket);

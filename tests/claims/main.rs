@@ -13,6 +13,8 @@ mod cache;
 mod close_scans;
 /// A wrong configuration costs a line in the log, never the protection.
 mod config_errors;
+/// What all smbds count together.
+mod counters;
 /// Scans that take too long.
 mod deadlines;
 /// Every end of a request.

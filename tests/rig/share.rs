@@ -22,6 +22,7 @@ impl Share {
         Self { conf: Some(conf.to_owned()), ..Self::plain(name) }
             .option("vfs objects", "vscan")
             .option("vscan:cache directory", "@RIG@/vscan-cache")
+            .option("vscan:counters file", "@RIG@/vscan-run/counters")
     }
 
     /// A share protected by Samba's own virusfilter and the clamd at `socket`.

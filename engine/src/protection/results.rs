@@ -8,6 +8,7 @@ use vscan_backends::dialogue::Outcome;
 
 use super::{Place, Protection};
 use crate::cache::{Circumstances, Known};
+use crate::counters::Event;
 use crate::fingerprint::Fingerprint;
 use crate::identity::{FileTime, Identity};
 use crate::scan::blocking;
@@ -48,10 +49,12 @@ impl Protection {
     pub(super) fn recall(&self, place: &Place<'_>, identity: &Identity) -> Option<Known> {
         let signatures = self.signatures();
         if let Some(known) = self.cache.borrow_mut().lookup(identity, signatures, Instant::now()) {
+            self.count(Event::HitOwn);
             return Some(known.clone());
         }
         let open = || openat(CWD, place.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
         let entry = self.recall_shared(identity, open)?;
+        self.count(Event::HitShared);
         let age = u64::try_from(FileTime::now().0 - entry.stored.0).unwrap_or(0);
         if let Some(stored) = Instant::now().checked_sub(Duration::from_nanos(age)) {
             self.cache.borrow_mut().learn(*identity, entry.known.clone(), signatures, stored);

@@ -9,6 +9,7 @@ use vscan_backends::verdict::Fault;
 
 use super::{Context, Judgement, MAX_SCANS, Occasion, Place, Protection, identity_of, unsteady};
 use crate::cache::{Circumstances, Known};
+use crate::counters::{Event, ShareCounters};
 use crate::identity::{FileTime, Identity, granularity};
 use crate::log::Level;
 use crate::policy::{self, Access};
@@ -185,6 +186,7 @@ impl Protection {
 
     /// Remembers what the scanners have said, if that is possible.
     fn end(&self, file: OwnedFd, round: Round, about: &About, changed: bool) -> Ended {
+        self.count(Event::Scan);
         let is_denied = |outcome: &Outcome| policy::after(outcome, &self.settings).access != Access::Allow;
         let mut answer = self.pool.answer(&round, is_denied);
         if changed {
@@ -220,7 +222,8 @@ impl Protection {
             let text = format!("{} was touched: earlier results are void", file.display());
             self.log().line(Level::Notice, &text);
         }
-        self.epoch.changes() + self.pool.signature_changes()
+        let flushes = self.counters.as_ref().map_or(0, ShareCounters::flushes);
+        self.epoch.changes() + self.pool.signature_changes() + flushes
     }
 
     /// Advances a question for a scanner's version, with the rights that it needs.

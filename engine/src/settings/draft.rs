@@ -93,6 +93,7 @@ impl Draft {
                 rename_suffix: String::new(),
                 cache: None,
                 shared_cache: None,
+                counters_file: None,
                 connect_timeout: Duration::from_secs(1),
                 io_timeout: Duration::from_secs(1),
                 scan_timeout: Duration::from_secs(1),

@@ -98,6 +98,8 @@ pub struct Settings {
     pub cache: Option<CacheLimits>,
     /// What all processes share of them; None: nothing. Never without `cache`.
     pub shared_cache: Option<SharedCacheLimits>,
+    /// Where the counters of all processes are; None: nothing is counted.
+    pub counters_file: Option<PathBuf>,
     /// To reach the scanner. No timeout is zero or longer than a day.
     pub connect_timeout: Duration,
     /// For each step of the conversation with the scanner.

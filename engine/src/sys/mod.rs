@@ -7,6 +7,7 @@ pub(crate) mod filesystem;
 mod keeper;
 pub(crate) mod lease;
 pub(crate) mod lmdb;
+pub(crate) mod mapped;
 pub mod program;
 #[cfg(test)]
 mod tests;
