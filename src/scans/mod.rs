@@ -176,11 +176,6 @@ fn write_results() {
     }
 }
 
-/// Has the results of all processes left whole when this smbd ends.
-pub fn close_results_at_exit() {
-    with(Registry::must_finish_at_exit);
-}
-
 /// Scans a file on the spot and waits for the end.
 fn scan_now(share: &Rc<Share>, file: OwnedFd, path: &[u8]) -> Judgement {
     let judgement = share.protection().scan(file, &share.place(path), Occasion::Open, &share.context());
@@ -278,7 +273,7 @@ pub fn finish_all() {
     with(|scans| std::mem::take(&mut scans.checks)).into_values().for_each(Checking::end);
     // Timers are of no use any more.
     drop(with(|scans| (scans.writer.take(), std::mem::take(&mut scans.with_results))));
-    shared::close_all(&ShareLog::new(), &Root);
+    shared::close_all(&ShareLog::new(false, None), &Root);
 }
 
 fn left_to_next_open(share: &Share, path: &[u8], why: &str) {

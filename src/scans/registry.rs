@@ -28,8 +28,8 @@ const LONGEST_REST: Duration = Duration::from_millis(100);
 /// The timer that starts what waits, rather than any one scan.
 pub(super) const EVERYBODY: Ticket = Ticket(0);
 
-/// The timer that writes results for other processes.
-pub(super) const RESULTS: Ticket = Ticket(u64::MAX);
+/// The timer that writes results for other processes. The last number of all is that of the notices.
+pub(super) const RESULTS: Ticket = Ticket(u64::MAX - 1);
 
 /// When somebody else is writing results: it takes them less than a millisecond.
 const ANOTHER_MOMENT: Duration = Duration::from_millis(5);
@@ -48,7 +48,6 @@ pub(super) struct Registry {
     pub(super) with_results: Vec<Rc<Share>>,
     pub(super) writer: Option<Timer>,
     pub(super) is_starting: bool,
-    finishes_at_exit: bool,
 }
 
 /// A client's request that needs, or needed, a scan; from its first visit to create_file until smbd has freed it.
@@ -253,7 +252,7 @@ impl Registry {
     }
 
     pub(super) fn look_later(&mut self, share: &Rc<Share>, closed: CloseScan) {
-        self.must_finish_at_exit();
+        event::finish_at_exit();
         self.closed.push((share.clone(), closed));
         self.start_soon();
     }
@@ -272,12 +271,6 @@ impl Registry {
     pub(super) fn write_later(&mut self, shares: Vec<Rc<Share>>) {
         self.with_results.extend(shares);
         self.writer = Timer::new(Instant::now() + ANOTHER_MOMENT, RESULTS);
-    }
-
-    pub(super) fn must_finish_at_exit(&mut self) {
-        if !mem::replace(&mut self.finishes_at_exit, true) {
-            event::finish_at_exit();
-        }
     }
 
     /// After a panic: answers the requests whose scan got lost with it.

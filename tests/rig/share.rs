@@ -23,6 +23,9 @@ impl Share {
             .option("vfs objects", "vscan")
             .option("vscan:cache directory", "@RIG@/vscan-cache")
             .option("vscan:counters file", "@RIG@/vscan-run/counters")
+            .option("vscan:notify spool", "@RIG@/spool")
+            // Claims that are not about messages do without the program that sends them.
+            .option("vscan:send warning message", "no")
     }
 
     /// A share protected by Samba's own virusfilter and the clamd at `socket`.

@@ -7,11 +7,11 @@ use super::option::Opt;
 use super::table::{RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
 use super::written::{Entry, Written};
 use super::{
-    CacheKind, CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, OnConfigError,
-    OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share,
-    SharedCacheLimits, Size, Syslog,
+    CacheKind, CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, Notify,
+    OnConfigError, OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity,
+    Share, SharedCacheLimits, Size, Syslog, SyslogFormat,
 };
-use super::{daemons, scanners};
+use super::{InForce, Source, daemons, scanners};
 use crate::action::Action;
 
 /// Settings in the making, with the values that only together become one.
@@ -27,6 +27,7 @@ pub(super) struct Draft {
     pub(super) syslog: bool,
     pub(super) facility: Option<Facility>,
     pub(super) priority: Option<Priority>,
+    pub(super) syslog_format: SyslogFormat,
 }
 
 /// The defaults of the table, with nothing written at all.
@@ -39,18 +40,28 @@ pub(super) fn defaults() -> Settings {
     draft.finish()
 }
 
+/// What the texts mean together.
+pub(super) struct Settled {
+    pub(super) settings: Settings,
+    pub(super) complaints: Vec<Complaint>,
+    pub(super) in_force: Vec<InForce>,
+}
+
 /// Gives every text its meaning. What has none is complained about and replaced.
-pub(super) fn settle(mut written: Written, share: &Share<'_>, host: &Host<'_>) -> (Settings, Vec<Complaint>) {
+pub(super) fn settle(mut written: Written, share: &Share<'_>, host: &Host<'_>) -> Settled {
     let mut draft = Draft::blank();
-    let mut complaints = Vec::new();
+    let (mut complaints, mut in_force) = (Vec::new(), Vec::new());
     for option in options() {
         draft.apply_own(option, option.default);
-        if let Some(entry) = written.get(option.name) {
-            let (complaint, understood) = draft.apply_written(option, entry);
-            complaints.extend(complaint);
-            if !understood {
-                written.remove(option.name);
-            }
+        let Some(entry) = written.get(option.name) else {
+            in_force.push(InForce::default_of(option));
+            continue;
+        };
+        let (complaint, understood) = draft.apply_written(option, entry);
+        complaints.extend(complaint);
+        in_force.push(InForce::of(option, entry, understood));
+        if !understood {
+            written.remove(option.name);
         }
     }
     complaints.extend(draft.join_scanner(&written));
@@ -58,7 +69,23 @@ pub(super) fn settle(mut written: Written, share: &Share<'_>, host: &Host<'_>) -
     complaints.extend(draft.check_scanners(&written, host));
     complaints.extend(draft.check_rename(&written));
     complaints.extend(draft.check_quarantine(&written, share));
-    (draft.finish(), complaints)
+    draft.correct(&mut in_force, &written);
+    Settled { settings: draft.finish(), complaints, in_force }
+}
+
+impl InForce {
+    fn default_of(option: &'static Opt) -> Self {
+        Self { name: option.name, value: option.default.to_owned(), source: Source::Default }
+    }
+
+    fn of(option: &'static Opt, entry: &Entry, understood: bool) -> Self {
+        let origin = entry.origin.clone();
+        let (value, source) = match understood {
+            true => (entry.value.as_str(), Source::Written(origin)),
+            false => (option.on_mistake, Source::InsteadOf(origin)),
+        };
+        Self { name: option.name, value: value.to_owned(), source }
+    }
 }
 
 impl Draft {
@@ -89,6 +116,7 @@ impl Draft {
                 infected_file_action: Action::Nothing,
                 quarantine_directory: PathBuf::new(),
                 quarantine_prefix: String::new(),
+                trusted_files: None,
                 rename_prefix: String::new(),
                 rename_suffix: String::new(),
                 cache: None,
@@ -99,7 +127,7 @@ impl Draft {
                 scan_timeout: Duration::from_secs(1),
                 syslog: None,
                 verbose_file_logging: true,
-                send_warning_message: false,
+                notify: Notify::default(),
                 on_config_error: OnConfigError::Deny,
             },
             scanner: String::new(),
@@ -112,6 +140,7 @@ impl Draft {
             syslog: true,
             facility: None,
             priority: None,
+            syslog_format: SyslogFormat::Vscan,
         }
     }
 
@@ -207,10 +236,27 @@ impl Draft {
         inside.then(|| notice(entry, what.to_owned()))
     }
 
+    /// What only several options together could say.
+    fn correct(&self, in_force: &mut [InForce], written: &Written) {
+        for option in in_force {
+            if option.name == SCANNER.name {
+                let older = written.get(SOCKET_PATH.name).into_iter().chain(daemons::entries(written)).next();
+                if let (Source::Default, Some(older)) = (&option.source, older) {
+                    option.source = Source::Written(older.origin.clone());
+                }
+                option.value = self.settings.scanners.join(", ");
+            } else if option.name == RENAME_SUFFIX.name {
+                option.value.clone_from(&self.settings.rename_suffix);
+            }
+        }
+    }
+
     fn finish(self) -> Settings {
         let limits = |lifetime| CacheLimits { entries: self.cache_entries, lifetime };
-        let syslog =
-            self.facility.zip(self.priority).map(|(facility, priority)| Syslog { facility, priority });
+        let format = self.syslog_format;
+        let identity = format.identity(self.settings.scanners.first().map_or("", String::as_str));
+        let syslog = self.facility.zip(self.priority);
+        let syslog = syslog.map(|(facility, priority)| Syslog { facility, priority, format, identity });
         let is_on = self.cache != CacheKind::Off;
         let cache = self.cache_lifetime.map(limits).filter(|limits| limits.entries > 0 && is_on);
         let is_shared = self.cache == CacheKind::Shared && cache.is_some() && self.shared_entries > 0;

@@ -12,8 +12,6 @@ mod results;
 mod scanner;
 mod scope;
 
-use std::path::PathBuf;
-
 use super::option::{Alias, Applied, Opt};
 
 pub(super) use action::RENAME_SUFFIX;
@@ -46,16 +44,6 @@ pub fn options() -> impl Iterator<Item = &'static Opt> {
 
 fn set<T>(field: &mut T, parsed: Result<T, String>) -> Applied {
     *field = parsed?;
-    Ok(None)
-}
-
-/// A file that need not be.
-fn optional_path(field: &mut Option<PathBuf>, text: &str) -> Applied {
-    let file = PathBuf::from(text);
-    if !text.is_empty() && !file.is_absolute() {
-        return Err("must be an absolute path, without quotes, or empty".to_owned());
-    }
-    *field = (!text.is_empty()).then_some(file);
     Ok(None)
 }
 

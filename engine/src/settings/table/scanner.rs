@@ -1,13 +1,13 @@
 //! Which scanner is asked, and how.
 
 use super::Group;
-use super::{optional_path, set, words};
+use super::{set, words};
 use crate::settings::ScannerMode;
 use crate::settings::daemons::{check_host, check_ports};
 use crate::settings::draft::Draft;
 use crate::settings::option::{Alias, Applied, Kind, Opt};
 use crate::settings::path_map::PathMap;
-use crate::settings::value::{choice, interval};
+use crate::settings::value::{choice, interval, optional_file};
 
 const SCANNER_MODE: &[(&str, ScannerMode)] =
     &[("first", ScannerMode::First), ("balance", ScannerMode::Balance), ("all", ScannerMode::All)];
@@ -119,7 +119,7 @@ pub(super) const GROUP: Group = Group {
             help: "Touching this file voids all results that are remembered. For signatures that do not show in the \
                scanner's version, such as home-made ones: have freshclam's OnUpdateExecute touch it. Empty: there is no \
                such file.",
-            apply: |draft, text| optional_path(&mut draft.settings.signature_epoch_file, text),
+            apply: |draft, text| set(&mut draft.settings.signature_epoch_file, optional_file(text)),
         },
     ],
 };
