@@ -11,6 +11,8 @@ mod benchmark;
 mod cache;
 /// Scans of files that were closed.
 mod close_scans;
+/// Programs that are run when something has happened.
+mod commands;
 /// A wrong configuration costs a line in the log, never the protection.
 mod config_errors;
 /// What all smbds count together.

@@ -39,6 +39,7 @@ pub mod network;
 pub mod peers;
 pub mod popup;
 pub mod process;
+pub mod recorder;
 pub mod samples;
 pub mod scanned;
 pub mod share;
