@@ -7,11 +7,13 @@ mod access;
 mod action;
 mod commands;
 mod log;
+mod mail;
 mod notify;
 mod pace;
 mod results;
 mod scanner;
 mod scope;
+mod webhook;
 
 use super::option::{Alias, Applied, Opt};
 
@@ -34,6 +36,8 @@ pub static GROUPS: &[Group] = &[
     action::GROUP,
     notify::GROUP,
     commands::GROUP,
+    mail::GROUP,
+    webhook::GROUP,
     results::GROUP,
     pace::GROUP,
     log::GROUP,
