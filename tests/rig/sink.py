@@ -8,6 +8,7 @@ servers that encrypt want the user "vscan" with the password "secret". STATUS is
 other, the last one for all that follow: 250 or 554, 200 or 503.
 """
 
+import asyncio
 import datetime
 import http.server
 import ipaddress
@@ -15,10 +16,8 @@ import itertools
 import os
 import ssl
 import sys
-import time
 
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult
+from aiosmtpd.smtp import SMTP, AuthResult
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -102,23 +101,18 @@ class WebSink(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def serve_mail():
-    options = {}
+async def serve_mail():
+    context, options = None, {}
     if KIND == "smtps":
-        options = {"ssl_context": encryption()}
+        context, options = encryption(), {"auth_require_tls": False}
     elif KIND == "starttls":
         options = {"tls_context": encryption(), "require_starttls": True}
     if options:
         options |= {"authenticator": authenticate, "auth_required": True}
-    if KIND == "smtps":
-        options |= {"auth_require_tls": False}
-    controller = Controller(MailSink(), hostname="127.0.0.1", port=0, **options)
-    # Its own check of itself wants a port that is known before.
-    controller._trigger_server = lambda: None
-    controller.start()
-    write("port", str(controller.server.sockets[0].getsockname()[1]).encode())
-    while True:
-        time.sleep(3600)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(MailSink(), **options), "127.0.0.1", 0, ssl=context)
+    write("port", str(server.sockets[0].getsockname()[1]).encode())
+    await server.serve_forever()
 
 
 def serve_web():
@@ -129,4 +123,4 @@ def serve_web():
     server.serve_forever()
 
 
-serve_web() if KIND.startswith("http") else serve_mail()
+serve_web() if KIND.startswith("http") else asyncio.run(serve_mail())
