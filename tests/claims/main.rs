@@ -15,6 +15,8 @@ mod close_scans;
 mod commands;
 /// A wrong configuration costs a line in the log, never the protection.
 mod config_errors;
+/// What all smbds count together.
+mod counters;
 /// Scans that take too long.
 mod deadlines;
 /// Every end of a request.
@@ -33,10 +35,14 @@ mod limits;
 mod links;
 /// Where is said what happened.
 mod log;
+/// Mail and web services.
+mod mail;
 /// Who is told.
 mod messages;
 /// Other modules on the same share.
 mod modules;
+/// Notes beside files that were taken away.
+mod notes;
 /// Files of unusual names, sizes and kinds.
 mod odd_files;
 /// Which ways to open a file need a verdict.
@@ -65,6 +71,8 @@ mod scanner_programs;
 mod scanners;
 /// Where settings come from.
 mod settings;
+/// What one smbd has found out, all know.
+mod shared;
 /// New signatures.
 mod signatures;
 /// Clients of yesterday.
@@ -85,3 +93,5 @@ mod vscanctl_check;
 mod vscanctl_explain;
 /// What it does with files in quarantine.
 mod vscanctl_quarantine;
+/// Files that somebody writes to while they are scanned.
+mod writers;
