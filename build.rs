@@ -1,5 +1,7 @@
 //! One job: samba-headers/vfs-NN.h -> one module of bindings per VFS interface, for src/host/abi.rs.
 //!
+//! `VSCAN_HEADERS` names another folder of headers, to try them without touching those of this source.
+//!
 //! A build script has one answer to trouble: it stops the build with these words.
 #![allow(clippy::expect_used, clippy::panic)]
 
@@ -8,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 fn main() {
-    let folder = Path::new("samba-headers");
+    println!("cargo::rerun-if-env-changed=VSCAN_HEADERS");
+    let folder = env::var_os("VSCAN_HEADERS").map_or_else(|| PathBuf::from("samba-headers"), PathBuf::from);
     println!("cargo::rerun-if-changed={}", folder.display());
     let mut modules = String::new();
     let mut names = Vec::new();
-    for header in headers(folder) {
+    for header in headers(&folder) {
         let name = header.file_stem().and_then(|s| s.to_str()).expect("an ASCII name").replace("vfs-", "v");
         writeln!(modules, "pub mod {name} {{\n{}\n}}", bindings(&header)).expect("a String grows");
         names.push(name);

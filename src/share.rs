@@ -1,12 +1,14 @@
 //! One client's connection to one share: its protection, and what is going on in it.
 #![forbid(unsafe_code)]
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
+use rustix::process::{getegid, geteuid};
 use vscan_engine::identity::{FileKey, FileTime, Identity, granularity};
 use vscan_engine::log::Log;
+use vscan_engine::notify::Session;
 use vscan_engine::policy::Status;
 use vscan_engine::protection::{Allowance, Context, Denial, Judgement, Place, Protection};
 
@@ -22,6 +24,10 @@ pub struct Share {
     name: String,
     user: String,
     client: String,
+    /// Known when the client has asked for a file: before, smbd is not the client's user.
+    session: OnceCell<Session>,
+    /// The same without the user's ids.
+    strangers_session: Session,
     /// The share's root as configured: what patterns and log lines are about.
     path: Vec<u8>,
     /// The same without symlinks: what the kernel says of descriptors.
@@ -50,13 +56,15 @@ pub struct Connected<'a> {
     pub user: &'a str,
     /// The client's address.
     pub client: &'a str,
+    /// All that smbd knows of client and server.
+    pub session: Session,
     /// The share's root directory.
     pub path: &'a [u8],
 }
 
 impl Share {
     /// A connection that was accepted.
-    pub fn new(connected: &Connected<'_>, protection: Protection) -> Self {
+    pub fn new(connected: Connected<'_>, protection: Protection) -> Self {
         let path = trim_slashes(connected.path).to_vec();
         let real_path = std::fs::canonicalize(os_str(&path))
             .map_or_else(|_| path.clone(), |real| trim_slashes(real.as_os_str().as_encoded_bytes()).to_vec());
@@ -67,6 +75,8 @@ impl Share {
             name: connected.share.to_owned(),
             user: connected.user.to_owned(),
             client: connected.client.to_owned(),
+            session: OnceCell::new(),
+            strangers_session: connected.session,
             path,
             real_path,
             root,
@@ -87,7 +97,22 @@ impl Share {
 
     /// Who is asking.
     pub fn context(&self) -> Context<'_> {
-        Context { share: &self.name, share_path: &self.path, user: &self.user, client: &self.client }
+        Context {
+            share: &self.name,
+            share_path: &self.path,
+            user: &self.user,
+            client: &self.client,
+            session: self.session.get().unwrap_or(&self.strangers_session),
+        }
+    }
+
+    /// To be called when smbd runs as the client's user.
+    pub fn meet_user(&self) {
+        self.session.get_or_init(|| Session {
+            uid: geteuid().as_raw(),
+            gid: getegid().as_raw(),
+            ..self.strangers_session.clone()
+        });
     }
 
     /// The client's connections.

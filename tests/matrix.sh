@@ -26,7 +26,7 @@ logs=${VSCAN_MATRIX:-/var/cache/vscan-matrix}/logs
 mkdir -p "$logs"
 # A copy: what is built meanwhile is not what is tested.
 module=$logs/vscan.so
-built=${VSCAN_MODULE:-$(tests/matrix/portable.sh)}
+built=${VSCAN_MODULE:-$(packaging/portable.sh)/vscan.so}
 install -m 644 "$built" "$module"
 cargo test --quiet --locked --package vscan-tests --no-run >&2
 checksum=$(sha256sum "$module" | cut -d ' ' -f 1)

@@ -34,9 +34,9 @@ install_missing() {
 
 build="gcc libc6-dev clang libclang-dev"
 run="samba smbclient clamav-daemon mount util-linux"
-tests="samba-testsuite clamdscan clamav python3-venv ca-certificates attr acl valgrind zip c-icap libc-icap-mod-virus-scan"
-# Another client of the same scanners. It takes the place of whatever mail server is there, so it must be asked for.
-peers="exim4-daemon-heavy"
+tests="samba-testsuite clamdscan clamav python3-venv ca-certificates attr acl valgrind systemd zip c-icap libc-icap-mod-virus-scan"
+# Other clients of the same scanners. Exim takes the place of whatever mail server is there, so they must be asked for.
+peers="exim4-daemon-heavy rspamd squid amavisd-new"
 case "${1:-all}" in
 demo) install_missing $build $run; exit ;;
 all) install_missing $build $run $tests ;;
@@ -48,11 +48,15 @@ esac
 modules=$(smbd -b | sed -n 's/^ *MODULESDIR: //p')/vfs
 [ -e "$modules/virusfilter.so" ] || install samba-vfs-modules
 
-# The client of the claims is Python; VSCAN_VENV names a place for it that outlives target/.
-venv=${VSCAN_VENV:-target/venv}
-if ! cmp -s tests/requirements.txt "$venv/installed"; then
-    rm -rf "$venv"
-    /usr/bin/python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-input -r tests/requirements.txt
-    cp tests/requirements.txt "$venv/installed"
-fi
+# Python programs: a file of requirements, and the place where they are installed.
+python() {
+    cmp -s "$1" "$2/installed" && return
+    rm -rf "$2"
+    /usr/bin/python3 -m venv "$2"
+    "$2/bin/pip" install --quiet --disable-pip-version-check --no-input -r "$1"
+    cp "$1" "$2/installed"
+}
+
+# VSCAN_VENV and VSCAN_PEERS_VENV name places that outlive target/.
+python tests/requirements.txt "${VSCAN_VENV:-target/venv}"
+[ "${1:-all}" != peers ] || python tests/requirements-peers.txt "${VSCAN_PEERS_VENV:-target/peers}"

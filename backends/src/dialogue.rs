@@ -6,6 +6,7 @@
 //! answered cannot be asked again.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::verdict::{Fault, Verdict};
 
@@ -105,6 +106,15 @@ pub struct Object<'a> {
     pub path: &'a [u8],
     /// Its size in bytes when the scan was asked for.
     pub size: u64,
+    /// When that was, on a clock of the driver's that only goes forward.
+    pub asked_at: Duration,
+}
+
+impl<'a> Object<'a> {
+    /// A file that is asked about at the beginning of all time.
+    pub const fn new(path: &'a [u8], size: u64) -> Self {
+        Self { path, size, asked_at: Duration::ZERO }
+    }
 }
 
 /// What a scanner wants to be given.

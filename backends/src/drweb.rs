@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn sends_any_name_and_refuses_what_is_no_path() {
         let Step::Ask(crate::dialogue::Ask::Write(bytes), _) =
-            over_unix().begin(&Object { path: b"/a\n\xff", size: 1 })
+            over_unix().begin(&Object::new(b"/a\n\xff", 1))
         else {
             panic!("asks to write")
         };

@@ -70,7 +70,7 @@ mod tests {
     use crate::testing::{Delivery, assert_recorded, play_reply};
 
     fn is_infected(patterns: &str, path: &[u8]) -> bool {
-        let outcome = play_reply(&*new(patterns), &Object { path, size: 1 }, b"", Delivery::Whole);
+        let outcome = play_reply(&*new(patterns), &Object::new(path, 1), b"", Delivery::Whole);
         matches!(outcome.unwrap(), Verdict::Infected(_))
     }
 

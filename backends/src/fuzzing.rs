@@ -15,7 +15,7 @@
 //! A cue that does not fit what the dialogue asks for waits until one does; when there are no more, everything is sent
 //! and the connection ends.
 
-use crate::dialogue::{Ask, Dialogue, News, Object, Outcome, Scanner, Step};
+use crate::dialogue::{Ask, Dialogue, News, Object, Outcome, Step};
 use crate::registry::{SCANNERS, parse_scanner};
 use crate::transcript::{Event, Recording};
 use crate::verdict::Verdict;
@@ -25,12 +25,12 @@ const PATIENCE: usize = 16;
 
 /// The files, and that of the transcripts first.
 const FILES: &[Object<'static>] = &[
-    Object { path: b"/share/letter.doc", size: 12 },
-    Object { path: b"/share/bad.com", size: 68 },
-    Object { path: b"/share/large.txt", size: 5000 },
-    Object { path: b"/share/a b%\\\xe9\xff", size: 1 },
-    Object { path: b"/share/empty", size: 0 },
-    Object { path: b"/share/iso", size: 5 << 30 },
+    Object::new(b"/share/letter.doc", 12),
+    Object::new(b"/share/bad.com", 68),
+    Object::new(b"/share/large.txt", 5000),
+    Object::new(b"/share/a b%\\\xe9\xff", 1),
+    Object::new(b"/share/empty", 0),
+    Object::new(b"/share/iso", 5 << 30),
 ];
 
 /// Plays an input against a dialogue of the scanner with this scheme, and judges how that went.
@@ -40,12 +40,13 @@ const FILES: &[Object<'static>] = &[
 /// When the dialogue broke a promise: it went on for ever, or called a file clean that the scanner cannot have judged.
 #[expect(clippy::panic, reason = "that is how a fuzzer is told")]
 pub fn dialogue(scheme: &str, input: &[u8]) {
-    let Some((scanner, object, cues)) = read_input(scheme, input) else { return };
+    let Some((spec, object, cues)) = read_input(scheme, input) else { return };
+    let Ok(scanner) = parse_scanner(&spec) else { return };
     if let Some(query) = scanner.version_query() {
         let said: Vec<u8> = cues.iter().flat_map(|cue| cue.bytes).copied().collect();
         let _ = (query.answer)(&said);
     }
-    let played = play(&*scanner, object, &cues);
+    let played = play(&spec, object, &cues);
     if played.outcome != Ok(Verdict::Clean) {
         return;
     }
@@ -56,11 +57,11 @@ pub fn dialogue(scheme: &str, input: &[u8]) {
         return;
     }
     let bytewise: Vec<Cue<'_>> = cues.iter().flat_map(Cue::bytewise).collect();
-    if play(&*scanner, object, &bytewise).outcome != Ok(Verdict::Clean) {
+    if play(&spec, object, &bytewise).outcome != Ok(Verdict::Clean) {
         panic!("clean, but not when the same bytes come one by one");
     }
-    let cut = cut_short(&*scanner, object, bytewise);
-    if play(&*scanner, object, &cut).outcome == Ok(Verdict::Clean) {
+    let cut = cut_short(&spec, object, bytewise);
+    if play(&spec, object, &cut).outcome == Ok(Verdict::Clean) {
         panic!("clean, although the answer was cut off");
     }
 }
@@ -128,15 +129,13 @@ impl<'a> Cue<'a> {
     }
 }
 
-fn read_input<'a>(
-    scheme: &str,
-    input: &'a [u8],
-) -> Option<(Box<dyn Scanner>, &'static Object<'static>, Vec<Cue<'a>>)> {
+fn read_input<'a>(scheme: &str, input: &'a [u8]) -> Option<(String, &'static Object<'static>, Vec<Cue<'a>>)> {
     let [file, address, rest @ ..] = input else { return None };
     let mut rest = rest;
     let addresses = addresses(scheme);
     let address = addresses.get(usize::from(*address) % addresses.len())?;
-    let scanner = parse_scanner(&format!("{scheme}:{address}")).ok()?;
+    let spec = format!("{scheme}:{address}");
+    parse_scanner(&spec).ok()?;
     let object = FILES.get(usize::from(*file) % FILES.len())?;
     let mut cues = Vec::new();
     while let [kind, length, tail @ ..] = rest {
@@ -154,7 +153,7 @@ fn read_input<'a>(
         }
         rest = tail;
     }
-    Some((scanner, object, cues))
+    Some((spec, object, cues))
 }
 
 /// How a dialogue went.
@@ -168,8 +167,10 @@ struct Played {
     ended: bool,
 }
 
-#[expect(clippy::panic, reason = "that is how a fuzzer is told")]
-fn play(scanner: &dyn Scanner, object: &Object<'_>, cues: &[Cue<'_>]) -> Played {
+/// Each time with a scanner of its own, which remembers nothing of the times before.
+#[expect(clippy::panic, clippy::expect_used, reason = "that is how a fuzzer is told")]
+fn play(spec: &str, object: &Object<'_>, cues: &[Cue<'_>]) -> Played {
+    let scanner = parse_scanner(spec).expect("it was read before");
     let mut stage = Stage { cues, used: 0, was_not_sent_all: false, is_sending: false, ended: false };
     let mut step = scanner.begin(object);
     let mut patience = PATIENCE;
@@ -249,8 +250,8 @@ impl<'a> Stage<'a> {
 
 /// The cues up to the one that made the dialogue call the file clean, less what may follow the last word and one byte
 /// of that.
-fn cut_short<'a>(scanner: &dyn Scanner, object: &Object<'_>, mut bytewise: Vec<Cue<'a>>) -> Vec<Cue<'a>> {
-    bytewise.truncate(play(scanner, object, &bytewise).cues);
+fn cut_short<'a>(spec: &str, object: &Object<'_>, mut bytewise: Vec<Cue<'a>>) -> Vec<Cue<'a>> {
+    bytewise.truncate(play(spec, object, &bytewise).cues);
     let ends_words = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
     while bytewise.pop_if(|cue| cue.bytes.iter().all(ends_words)).is_some() {}
     bytewise.pop();
@@ -322,8 +323,8 @@ mod tests {
             for recording in recordings(scanner.scheme) {
                 let Some(input) = seed(&recording) else { continue };
                 dialogue(scanner.scheme, &input);
-                let (scanner, object, cues) = read_input(scanner.scheme, &input).unwrap();
-                let ending = Ending::from(&play(&*scanner, object, &cues).outcome);
+                let (spec, object, cues) = read_input(scanner.scheme, &input).unwrap();
+                let ending = Ending::from(&play(&spec, object, &cues).outcome);
                 let is_same_file = object.size == recording.size;
                 assert!(ending == recording.ending || !is_same_file, "[{}] {ending:?}", recording.title);
                 clean += usize::from(ending == Ending::Clean);

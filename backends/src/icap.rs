@@ -3,8 +3,9 @@
 //! A preview is never the whole file, however small that is: c-icap says `204` to the preview of a file that it does
 //! not scan, and that gives it away only if there was more to see.
 //!
-//! One connection serves one scan: OPTIONS, to learn how large a preview the service wants, and RESPMOD. What is in
-//! an answer's heads decides; the body that comes with a block page or with the returned object is not read.
+//! One connection serves one scan: RESPMOD, and before it OPTIONS, to learn how large a preview the service wants, if
+//! that has not been told yet or holds no longer. What is in an answer's heads decides; the body that comes with a
+//! block page or with the returned object is not read.
 //!
 //! Only `204` after the whole file says that a file is clean. A service that returns the object with `200`, or is
 //! content with a preview of a larger file, has not scanned it: it is too large for the service, or of a kind that it
@@ -12,15 +13,18 @@
 
 mod address;
 mod answer;
+mod options;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use self::address::Address;
 use self::answer::{Answer, Seen};
+use self::options::{Memory, Options};
 use crate::address::{AddressError, Endpoint};
 use crate::dialogue::{Ask, Dialogue, Framing, News, Object, Outcome, Scanner, Step, Takes, VersionQuery};
 use crate::head::{Head, HeadReader};
@@ -40,12 +44,13 @@ pub fn new(
     address: &str,
     own_service: Option<&str>,
 ) -> Result<Box<dyn Scanner>, AddressError> {
-    Ok(Box::new(Icap { scheme, address: Address::parse(address, own_service)? }))
+    Ok(Box::new(Icap { scheme, address: Address::parse(address, own_service)?, memory: Memory::default() }))
 }
 
 struct Icap {
     scheme: &'static str,
     address: Address,
+    memory: Memory,
 }
 
 impl Scanner for Icap {
@@ -63,10 +68,15 @@ impl Scanner for Icap {
 
     fn begin(&self, object: &Object<'_>) -> Step {
         let request = Request::new(&self.address, object);
-        let options = self.options();
+        let memory = self.memory.clone();
+        if let Some(options) = memory.recall(object.asked_at) {
+            return ask_about_file(request, options, memory);
+        }
+        let reply = HeadReader::new();
+        let asked_at = object.asked_at;
         Step::ask(
-            Ask::Write(options.into()),
-            Box::new(AskOptions { request, reply: HeadReader::new(), was_cut: false }),
+            Ask::Write(self.options().into()),
+            Box::new(AskOptions { request, reply, was_cut: false, asked_at, memory }),
         )
     }
 
@@ -95,41 +105,6 @@ fn version_told(received: &[u8]) -> Option<Result<String, Fault>> {
     }))
 }
 
-/// What an OPTIONS answer tells of a service, as far as a request depends on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Options {
-    /// How many bytes of a file the service wants to see first, at most; `None` takes all at once.
-    preview: Option<u64>,
-}
-
-impl Options {
-    fn of(head: &Head, service: &str) -> Result<Self, Fault> {
-        let misbehaved = |text: String| Err(Fault::Misbehaved(text.into()));
-        match head.status {
-            200 => {}
-            // Allowed by no RFC, but RESPMOD may work all the same.
-            405 | 501 => return Ok(Self::default()),
-            _ => return Err(answer::failed(head, service)),
-        }
-        if head.lists("connection", "close") {
-            return misbehaved("the ICAP server hangs up after OPTIONS: it must keep the connection".into());
-        }
-        if head.value("methods").is_some() && !head.lists("methods", "RESPMOD") {
-            return misbehaved(format!(
-                "the ICAP service {service} does not scan (no RESPMOD in its Methods)"
-            ));
-        }
-        let has_body = head.value("encapsulated").is_some_and(|value| value.starts_with(b"opt-body"));
-        if has_body {
-            return misbehaved(
-                "the ICAP server's OPTIONS have a body, which nobody knows how to read".into(),
-            );
-        }
-        let preview = head.value("preview").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-        Ok(Self { preview })
-    }
-}
-
 /// The request about one file.
 struct Request {
     uri: String,
@@ -155,12 +130,12 @@ impl Request {
     }
 
     /// How much of this file the service is to see first.
-    fn preview(&self, options: Options) -> Option<u64> {
+    fn preview(&self, options: &Options) -> Option<u64> {
         Some(options.preview?.min(self.size.checked_sub(1)?))
     }
 
     /// RESPMOD up to where the file begins.
-    fn head(&self, options: Options) -> Vec<u8> {
+    fn head(&self, options: &Options) -> Vec<u8> {
         let Self { uri, authority, heads: [get, ok], .. } = self;
         let preview = self.preview(options).map(|size| format!("Preview: {size}\r\n")).unwrap_or_default();
         let (get_length, both) = (get.len(), get.len() + ok.len());
@@ -179,6 +154,8 @@ struct AskOptions {
     reply: HeadReader,
     /// Whether the server stopped listening on the way. It may have said why.
     was_cut: bool,
+    asked_at: Duration,
+    memory: Memory,
 }
 
 impl Dialogue for AskOptions {
@@ -191,7 +168,10 @@ impl Dialogue for AskOptions {
             }
             News::Received(bytes) => match self.options(bytes) {
                 Ok(None) => Step::ask(Ask::Read, self),
-                Ok(Some(options)) => ask_about_file(self.request, options),
+                Ok(Some(options)) => {
+                    self.memory.keep(&options, self.asked_at);
+                    ask_about_file(self.request, options, self.memory)
+                }
                 Err(fault) => Step::Done(Err(fault)),
             },
             News::EndOfStream => Step::Done(Err(hung_up(&self.reply))),
@@ -217,11 +197,11 @@ impl AskOptions {
 }
 
 /// RESPMOD, with what is known of the service.
-fn ask_about_file(request: Request, options: Options) -> Step {
-    let head = request.head(options);
+fn ask_about_file(request: Request, options: Options, memory: Memory) -> Step {
+    let head = request.head(&options);
     let seen = Seen { bytes: 0, of: request.size };
-    let preview = request.preview(options);
-    let scan = Scan { stage: Stage::Head, request, preview, seen, reply: Reply::new() };
+    let preview = request.preview(&options);
+    let scan = Scan { stage: Stage::Head, request, options, memory, preview, seen, reply: Reply::new() };
     Step::ask(Ask::Write(head.into()), Box::new(scan))
 }
 
@@ -229,6 +209,8 @@ fn ask_about_file(request: Request, options: Options) -> Step {
 struct Scan {
     stage: Stage,
     request: Request,
+    options: Options,
+    memory: Memory,
     preview: Option<u64>,
     seen: Seen,
     reply: Reply,
@@ -247,7 +229,19 @@ enum Stage {
 }
 
 impl Dialogue for Scan {
-    fn told(mut self: Box<Self>, news: News<'_>) -> Step {
+    fn told(self: Box<Self>, news: News<'_>) -> Step {
+        let memory = self.memory.clone();
+        let step = self.proceed(news);
+        if matches!(step, Step::Done(Err(_))) {
+            // What is remembered of the service may be the reason.
+            memory.forget();
+        }
+        step
+    }
+}
+
+impl Scan {
+    fn proceed(mut self: Box<Self>, news: News<'_>) -> Step {
         match (self.stage, news) {
             (Stage::Head, News::Sent) => {
                 let size = self.request.size;
@@ -273,9 +267,7 @@ impl Dialogue for Scan {
             (_, news) => Step::out_of_turn(news),
         }
     }
-}
 
-impl Scan {
     fn go(mut self: Box<Self>, stage: Stage, ask: Ask) -> Step {
         self.stage = stage;
         Step::ask(ask, self)
@@ -318,6 +310,9 @@ impl Scan {
     }
 
     fn judge(&self, answer: &Answer) -> Outcome {
+        if !self.options.are_of(&answer.icap) {
+            self.memory.forget();
+        }
         let outcome = answer::judge(answer, self.seen, &self.request.service)?;
         let rest = self.reply.heads.rest();
         // 204 has no body.

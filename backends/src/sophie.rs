@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn refuses_a_name_that_would_be_a_second_request_before_it_connects() {
-        let object = Object { path: b"/share/x\n/etc/motd", size: 1 };
+        let object = Object::new(b"/share/x\n/etc/motd", 1);
         let Step::Done(outcome) = scanner().begin(&object) else { panic!("asks the daemon") };
         assert_blamed(Blame::Caller, &outcome);
     }

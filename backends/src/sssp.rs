@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn no_name_is_a_second_request() {
-        let object = Object { path: b"/a\nSCANFILE /b \xff%", size: 1 };
+        let object = Object::new(b"/a\nSCANFILE /b \xff%", 1);
         let _ = over_unix().begin(&object);
         assert_eq!(percent_encode(object.path, PLAIN).to_string(), "/a%0ASCANFILE%20/b%20%FF%25");
     }

@@ -6,7 +6,7 @@ use crate::transcript::{self, Blame, Ending, Event, Recording};
 use crate::verdict::{MinorErrorKind, Verdict};
 
 /// A file to ask about.
-pub(crate) const FILE: Object<'static> = Object { path: b"/share/letter.doc", size: 12 };
+pub(crate) const FILE: Object<'static> = Object::new(b"/share/letter.doc", 12);
 
 /// In what pieces a run of the server's bytes arrives.
 #[derive(Clone, Copy, Debug)]
@@ -140,7 +140,7 @@ pub(crate) fn infected(name: &str) -> Ending {
 /// Claims that these paths are refused before anything is sent.
 pub(crate) fn assert_refuses_paths(scanner: &dyn Scanner, paths: &[&[u8]]) {
     for path in paths {
-        let Step::Done(outcome) = scanner.begin(&Object { path, size: 1 }) else {
+        let Step::Done(outcome) = scanner.begin(&Object::new(path, 1)) else {
             panic!("asks the daemon about {}", path.escape_ascii())
         };
         assert_blamed(Blame::Caller, &outcome);
@@ -187,7 +187,7 @@ fn server_bytes(event: &Event) -> &[u8] {
 fn play(recording: &Recording, delivery: Delivery) -> Outcome {
     let scanner = parse_scanner(&recording.scanner).unwrap();
     let mut events = recording.events.iter().flat_map(|event| in_pieces(event, delivery));
-    let mut step = scanner.begin(&Object { path: &recording.path, size: recording.size });
+    let mut step = scanner.begin(&Object::new(&recording.path, recording.size));
     loop {
         let (ask, dialogue) = match step {
             Step::Done(outcome) => return outcome,

@@ -1,5 +1,5 @@
 //! Everything in vscan that protects a file and knows nothing of Samba.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod action;
 pub mod cache;
@@ -7,6 +7,7 @@ mod epoch;
 pub mod filetype;
 pub mod identity;
 pub mod log;
+pub mod notify;
 pub mod policy;
 pub mod privilege;
 pub mod protection;
@@ -14,3 +15,5 @@ pub mod queue;
 mod report;
 pub mod scan;
 pub mod settings;
+pub mod sys;
+pub mod trusted;

@@ -1,6 +1,15 @@
 //! Lines for the administrator. The engine composes them; whoever embeds the engine knows where they go.
 
 use std::fmt;
+use std::rc::Rc;
+
+use crate::notify::Event;
+
+mod facts;
+pub(crate) mod samba_vscan;
+pub mod system;
+
+pub(crate) use facts::facts;
 
 /// How loud a line is. The module maps these onto Samba's debug levels and syslog's priorities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +32,25 @@ pub trait Log {
     fn wants(&self, level: Level) -> bool;
     /// One line, without its newline. Bytes that came from users are already [`Printable`].
     fn line(&self, level: Level, text: &str);
+    /// A line about an event, for logs that keep its facts apart.
+    fn event(&self, level: Level, text: &str, event: &Event) {
+        let _ = event;
+        self.line(level, text);
+    }
+}
+
+impl<L: Log + ?Sized> Log for Rc<L> {
+    fn wants(&self, level: Level) -> bool {
+        (**self).wants(level)
+    }
+
+    fn line(&self, level: Level, text: &str) {
+        (**self).line(level, text);
+    }
+
+    fn event(&self, level: Level, text: &str, event: &Event) {
+        (**self).event(level, text, event);
+    }
 }
 
 /// Bytes that a user chose (a file name), fit for one line of a log.

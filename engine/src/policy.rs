@@ -84,44 +84,76 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Whether this file needs a verdict.
+/// The rules, in the order in which they are asked: the first that has something to say decides.
 ///
 /// An exclusion goes before `files over the limit = deny`: what is excluded was meant to be left alone. The type comes
 /// as late as possible, because asking for it costs a read.
-pub fn before(facts: &Facts<'_>, rules: &Settings) -> Plan {
-    if facts.size == 0 {
-        return Plan::Skip(Reason::Empty);
-    }
-    if let Some(reason) = excluded_by_path(facts, rules).or_else(|| under_min_size(facts, rules)) {
-        return Plan::Skip(reason);
-    }
-    let over_limit = over_max_size(facts, rules);
-    if let Some(plan @ Plan::Skip(_)) = over_limit {
-        return plan;
-    }
-    match excluded_by_type(facts, rules) {
-        Some(reason) => Plan::Skip(reason),
-        None => over_limit.unwrap_or(Plan::Scan),
-    }
+pub const RULES: [Rule; 8] = [
+    Rule::Empty,
+    Rule::ExcludePaths,
+    Rule::IncludePaths,
+    Rule::ExcludeFileRegexp,
+    Rule::MinFileSize,
+    Rule::OverLimitAllowed,
+    Rule::ExcludeFileTypes,
+    Rule::OverLimitDenied,
+];
+
+/// A reason to answer for a file without a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// There is nothing in it.
+    Empty,
+    /// `exclude paths`.
+    ExcludePaths,
+    /// `include paths`.
+    IncludePaths,
+    /// `exclude file regexp`.
+    ExcludeFileRegexp,
+    /// `min file size`.
+    MinFileSize,
+    /// `max file size`, where larger files are allowed.
+    OverLimitAllowed,
+    /// `exclude file types`.
+    ExcludeFileTypes,
+    /// `max file size`, where larger files are denied.
+    OverLimitDenied,
 }
 
-fn excluded_by_path(facts: &Facts<'_>, rules: &Settings) -> Option<Reason> {
-    if let Some(entry) = rules.exclude_paths.covering(facts.path, facts.path_in_share) {
-        return Some(Reason::ExcludedPath(entry.to_owned()));
-    }
-    if !rules.include_paths.is_empty() {
-        let included = rules.include_paths.covering(facts.path, facts.path_in_share).is_some();
-        if !included {
-            return Some(Reason::NotIncluded);
+impl Rule {
+    /// What it says about a file; None: nothing.
+    pub fn says(self, facts: &Facts<'_>, rules: &Settings) -> Option<Plan> {
+        let over_limit = || over_max_size(facts, rules);
+        match self {
+            Self::Empty => (facts.size == 0).then_some(Plan::Skip(Reason::Empty)),
+            Self::ExcludePaths => {
+                let entry = rules.exclude_paths.covering(facts.path, facts.path_in_share)?;
+                Some(Plan::Skip(Reason::ExcludedPath(entry.to_owned())))
+            }
+            Self::IncludePaths => {
+                let included = rules.include_paths.is_empty()
+                    || rules.include_paths.covering(facts.path, facts.path_in_share).is_some();
+                (!included).then_some(Plan::Skip(Reason::NotIncluded))
+            }
+            Self::ExcludeFileRegexp => {
+                let matches =
+                    rules.exclude_file_regexp.as_ref().is_some_and(|regexp| regexp.is_match(facts.path));
+                matches.then_some(Plan::Skip(Reason::ExcludedByRegexp))
+            }
+            Self::MinFileSize => {
+                let (size, limit) = (Size(facts.size), rules.min_file_size);
+                (size < limit).then_some(Plan::Skip(Reason::UnderMinSize { size, limit }))
+            }
+            Self::OverLimitAllowed => over_limit().filter(|plan| matches!(plan, Plan::Skip(_))),
+            Self::ExcludeFileTypes => excluded_by_type(facts, rules).map(Plan::Skip),
+            Self::OverLimitDenied => over_limit().filter(|plan| matches!(plan, Plan::Refuse(_))),
         }
     }
-    let matches = rules.exclude_file_regexp.as_ref().is_some_and(|regexp| regexp.is_match(facts.path));
-    matches.then_some(Reason::ExcludedByRegexp)
 }
 
-fn under_min_size(facts: &Facts<'_>, rules: &Settings) -> Option<Reason> {
-    let (size, limit) = (Size(facts.size), rules.min_file_size);
-    (size < limit).then_some(Reason::UnderMinSize { size, limit })
+/// Whether this file needs a verdict.
+pub fn before(facts: &Facts<'_>, rules: &Settings) -> Plan {
+    RULES.into_iter().find_map(|rule| rule.says(facts, rules)).unwrap_or(Plan::Scan)
 }
 
 fn excluded_by_type(facts: &Facts<'_>, rules: &Settings) -> Option<Reason> {

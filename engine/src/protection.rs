@@ -18,14 +18,17 @@ use crate::action::{self, Action, Find, Infected, Places};
 use crate::cache::{Cache, Known};
 use crate::epoch::Epoch;
 use crate::identity::Identity;
-use crate::log::Log;
+use crate::log::{Level, Log};
+use crate::notify::{ActionTaken, Notify, Session};
 use crate::policy::{self, Access, Facts, Plan, Status};
 use crate::privilege::Privilege;
 use crate::report::{self, Finding};
 use crate::scan::pool::{Answer, Pool};
 use crate::settings::{Lifetime, Settings};
+use crate::trusted::Trusted;
 
 mod scanning;
+mod telling;
 
 pub use scanning::{Ended, Scan, Settled};
 
@@ -37,9 +40,11 @@ pub struct Protection {
     settings: Settings,
     pool: Pool,
     epoch: Epoch,
+    trusted: Trusted,
     cache: RefCell<Cache>,
     log: Box<dyn Log>,
     privilege: Box<dyn Privilege>,
+    notify: Box<dyn Notify>,
     /// `on config error = deny`, and there was one.
     refuses_all: bool,
 }
@@ -55,6 +60,8 @@ pub struct Context<'a> {
     pub user: &'a str,
     /// The client's address.
     pub client: &'a str,
+    /// All that is known of the two, for messages.
+    pub session: &'a Session,
 }
 
 /// Where a file is.
@@ -126,6 +133,7 @@ impl Protection {
         pool: Pool,
         log: Box<dyn Log>,
         privilege: Box<dyn Privilege>,
+        notify: Box<dyn Notify>,
         refuses_all: bool,
     ) -> Self {
         let cache = match settings.cache {
@@ -139,7 +147,18 @@ impl Protection {
             ),
         };
         let epoch = Epoch::new(settings.signature_epoch_file.clone());
-        Self { settings, pool, epoch, cache: RefCell::new(cache), log, privilege, refuses_all }
+        let trusted = Trusted::new(settings.trusted_files.clone());
+        Self {
+            settings,
+            pool,
+            epoch,
+            trusted,
+            cache: RefCell::new(cache),
+            log,
+            privilege,
+            notify,
+            refuses_all,
+        }
     }
 
     /// The settings in force.
@@ -199,7 +218,8 @@ impl Protection {
         context: &Context<'_>,
     ) -> Judgement {
         let Ended { file, identity, answer } = ended;
-        self.judge(answer, Some(file.as_fd()), identity, place, occasion, context)
+        let heard = Heard { answer, is_remembered: false, file: Some(file.as_fd()), identity: *identity };
+        self.judge(&heard, place, occasion, context)
     }
 
     /// Answers for a file whose scan did not come to its turn before its deadline.
@@ -208,19 +228,14 @@ impl Protection {
         let why =
             format!("it waited for other scans for all of its {limit} s (scan timeout, max scans in flight)");
         let outcome = Err(Fault::Transport(why.into()));
-        self.judge(&self.nobodys(outcome), None, &Identity::default(), place, occasion, context)
+        self.judge(&Heard::nothing(&self.nobodys(outcome)), place, occasion, context)
     }
 
     /// Answers for a file that has changed after each of several scans that a client has waited for.
     pub fn give_up(&self, place: &Place<'_>, identity: &Identity, context: &Context<'_>) -> Judgement {
-        self.judge(
-            &self.nobodys(unsteady(Ok(Verdict::Clean))),
-            None,
-            identity,
-            place,
-            Occasion::Open,
-            context,
-        )
+        let answer = &self.nobodys(unsteady(Ok(Verdict::Clean)));
+        let heard = Heard { identity: *identity, ..Heard::nothing(answer) };
+        self.judge(&heard, place, Occasion::Open, context)
     }
 
     /// Answers for a file that is known to be infected, and tries once more what is to be done with it.
@@ -234,7 +249,9 @@ impl Protection {
     ) -> Judgement {
         let outcome = Ok(Verdict::Infected(threat.clone()));
         let identity = identity_of(file.as_fd());
-        self.judge(&self.nobodys(outcome), Some(file.as_fd()), &identity, place, occasion, context)
+        let answer = &self.nobodys(outcome);
+        let heard = Heard { answer, is_remembered: true, file: Some(file.as_fd()), identity };
+        self.judge(&heard, place, occasion, context)
     }
 
     /// Answers for a file that smbd has open and vscan cannot read.
@@ -246,22 +263,24 @@ impl Protection {
         context: &Context<'_>,
     ) -> Judgement {
         let outcome = Err(Fault::Caller("vscan cannot open it for reading".into()));
-        self.judge(&self.nobodys(outcome), None, identity, place, occasion, context)
+        let answer = &self.nobodys(outcome);
+        self.judge(&Heard { identity: *identity, ..Heard::nothing(answer) }, place, occasion, context)
     }
 
     /// What follows from an outcome: the action, the line in the log, the answer.
     fn judge(
         &self,
-        answer: &Answer,
-        file: Option<BorrowedFd<'_>>,
-        identity: &Identity,
+        heard: &Heard<'_>,
         place: &Place<'_>,
         occasion: Occasion,
         context: &Context<'_>,
     ) -> Judgement {
-        let Answer { outcome, scanner } = answer;
+        let Heard { answer: Answer { outcome, scanner }, is_remembered, file, identity } = heard;
+        if self.trusts(heard, place) {
+            return Judgement::Allowed(Allowance::Exactly(*identity));
+        }
         let decision = policy::after(outcome, &self.settings);
-        let action = match (decision.action, outcome, file) {
+        let action = match (decision.action, outcome, *file) {
             (Action::Nothing, ..) => None,
             (action, Ok(Verdict::Infected(threat)), Some(file)) => {
                 let find = self.find(threat, scanner, context);
@@ -269,8 +288,18 @@ impl Protection {
             }
             (_, Ok(_) | Err(_), _) => None,
         };
-        Finding { place, occasion, context, scanner, outcome, decision: &decision, action }
-            .report(self.log());
+        let is_remembered = *is_remembered;
+        let decided = &decision;
+        self.tell(&Finding {
+            place,
+            occasion,
+            context,
+            scanner,
+            outcome,
+            decision: decided,
+            is_remembered,
+            action,
+        });
         match decision.access {
             Access::Allow if matches!(outcome, Ok(Verdict::Clean)) => {
                 Judgement::Allowed(Allowance::Exactly(*identity))
@@ -281,6 +310,20 @@ impl Protection {
                 Judgement::Denied(Denial { status, infected })
             }
         }
+    }
+
+    /// Whether something was found in content that the administrator trusts.
+    fn trusts(&self, heard: &Heard<'_>, place: &Place<'_>) -> bool {
+        let (Ok(Verdict::Infected(threat)), Some(file)) = (&heard.answer.outcome, heard.file) else {
+            return false;
+        };
+        let is_trusted = self.trusted.covers(file, &heard.identity, &*self.privilege);
+        match &is_trusted {
+            Ok(true) => report::trusted(self.log(), place, &heard.answer.scanner, threat),
+            Ok(false) => {}
+            Err(why) => self.log().line(Level::Error, why),
+        }
+        is_trusted == Ok(true)
     }
 
     /// An answer that no scanner in particular has given.
@@ -299,8 +342,8 @@ impl Protection {
         }
     }
 
-    /// Does to the file what the settings say; what came of it, for the log.
-    fn act(&self, action: Action, infected: &Infected<'_>) -> String {
+    /// Does to the file what the settings say; what came of it.
+    fn act(&self, action: Action, infected: &Infected<'_>) -> ActionTaken {
         let places = Places {
             quarantine_directory: &self.settings.quarantine_directory,
             quarantine_prefix: OsStr::new(&self.settings.quarantine_prefix),
@@ -308,9 +351,26 @@ impl Protection {
             rename_suffix: OsStr::new(&self.settings.rename_suffix),
         };
         match self.privilege.raised(|| action::act(action, infected, &places)) {
-            Ok(done) => done.to_string(),
-            Err(error) => format!("{error}"),
+            Ok(done) => ActionTaken::of(&done),
+            Err(error) => ActionTaken::failed(error.to_string()),
         }
+    }
+}
+
+/// What there is to judge a file by.
+struct Heard<'a> {
+    answer: &'a Answer,
+    /// Whether that is the answer of an earlier scan.
+    is_remembered: bool,
+    /// The file, if something can be done with it.
+    file: Option<BorrowedFd<'a>>,
+    identity: Identity,
+}
+
+impl<'a> Heard<'a> {
+    /// An answer, and no file.
+    fn nothing(answer: &'a Answer) -> Self {
+        Self { answer, is_remembered: false, file: None, identity: Identity::default() }
     }
 }
 

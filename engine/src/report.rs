@@ -4,9 +4,10 @@ use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use vscan_backends::dialogue::Outcome;
-use vscan_backends::verdict::Verdict;
+use vscan_backends::verdict::{ThreatName, Verdict};
 
 use crate::log::{Level, Log, Printable};
+use crate::notify::ActionTaken;
 use crate::policy::{Access, Decision, Reason};
 use crate::protection::{Context, Occasion, Place};
 
@@ -42,15 +43,17 @@ pub(crate) struct Finding<'a> {
     pub(crate) scanner: &'a str,
     pub(crate) outcome: &'a Outcome,
     pub(crate) decision: &'a Decision,
+    /// Whether the outcome is that of an earlier scan.
+    pub(crate) is_remembered: bool,
     /// What was done with the file, or why that failed.
-    pub(crate) action: Option<String>,
+    pub(crate) action: Option<ActionTaken>,
 }
 
 impl Finding<'_> {
-    /// Writes the line; a clean file has none here.
-    pub(crate) fn report(&self, log: &dyn Log) {
+    /// The line; a clean file has none here.
+    pub(crate) fn line(&self) -> Option<(Level, String)> {
         let (level, what) = match self.outcome {
-            Ok(Verdict::Clean) => return,
+            Ok(Verdict::Clean) => return None,
             Ok(Verdict::Infected(threat)) => (Level::Alert, format!("is infected with {threat}")),
             Ok(Verdict::MinorError(error)) => {
                 (Level::Error, format!("could not be scanned ({})", error.text))
@@ -60,7 +63,7 @@ impl Finding<'_> {
         let mut line = format!("{} {what}: {}", quoted(self.place), self.consequence());
         if let Some(action) = &self.action {
             // Writing to a String cannot fail.
-            let _ = write!(line, "; {action}");
+            let _ = write!(line, "; {}", action.text);
         }
         let Context { share, user, client, .. } = self.context;
         let when = match self.occasion {
@@ -69,7 +72,7 @@ impl Finding<'_> {
         };
         let _ = write!(line, " ({when}, share {}, user {}, client {client}", text(share), text(user));
         let _ = write!(line, ", scanner {})", self.scanner);
-        log.line(level, &line);
+        Some((level, line))
     }
 
     fn consequence(&self) -> &'static str {
@@ -100,6 +103,12 @@ pub(crate) fn not_scanned(log: &dyn Log, place: &Place<'_>, reason: &Reason) {
     if log.wants(level) {
         log.line(level, &format!("{}: not scanned: {reason}", quoted(place)));
     }
+}
+
+/// A find in content that the administrator trusts.
+pub(crate) fn trusted(log: &dyn Log, place: &Place<'_>, scanner: &str, threat: &ThreatName) {
+    let says = format!("{scanner} finds {threat}, but its content is trusted (trusted files)");
+    log.line(Level::Notice, &format!("{}: {says}: allowed", quoted(place)));
 }
 
 /// A file that the rules refuse without a scan.

@@ -4,9 +4,11 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::rc::Rc;
 
 use vscan_backends::registry::parse_scanner;
 use vscan_engine::log::{Level, Log as _};
+use vscan_engine::notify::Outbox;
 use vscan_engine::privilege::Privilege;
 use vscan_engine::protection::Protection;
 use vscan_engine::scan::pool::Pool;
@@ -15,15 +17,16 @@ use vscan_engine::settings::{self, ConfigFile, Host, Loaded};
 use crate::host::log::ShareLog;
 use crate::host::params::Params;
 use crate::host::root::Root;
+use crate::notices::{Line, Notices};
 use crate::scans;
 use crate::share::{Connected, Share};
 
 /// Builds the protection of one connection. Whatever is wrong with the configuration is said, and the share is
 /// protected by what is left of it. `None` closes the share.
-pub fn connect(connected: &Connected<'_>, params: Params) -> Option<Share> {
-    let loaded = load(connected, params);
-    let log = ShareLog::new();
-    log.configure(loaded.settings.verbose_file_logging, loaded.settings.syslog);
+pub fn connect(connected: Connected<'_>, params: Params) -> Option<Share> {
+    let loaded = load(&connected, params);
+    let syslog = loaded.settings.syslog.clone();
+    let log = Rc::new(ShareLog::new(loaded.settings.verbose_file_logging, syslog));
     for complaint in &loaded.complaints {
         log.line(complaint.severity.level(), &complaint.to_string());
     }
@@ -50,7 +53,10 @@ pub fn connect(connected: &Connected<'_>, params: Params) -> Option<Share> {
     );
     log.line(Level::Debug, &text);
     scans::allow_in_flight(loaded.settings.max_scans_in_flight);
-    let protection = Protection::new(loaded.settings, pool, Box::new(log), Box::new(Root), refuses_all);
+    let outbox = Outbox::new(&loaded.settings.notify.spool, &loaded.settings.notify.program);
+    let notices = Notices(Line::new(outbox, log.clone()));
+    let (log, notices) = (Box::new(log), Box::new(notices));
+    let protection = Protection::new(loaded.settings, pool, log, Box::new(Root), notices, refuses_all);
     Some(Share::new(connected, protection))
 }
 

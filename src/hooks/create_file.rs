@@ -43,6 +43,7 @@ const DISCARDS_CONTENT: [u32; 3] = [0, 4, 5];
 
 /// Decides about an open as far as its name allows.
 pub fn before(share: &Rc<Share>, request: &OpenRequest<'_>) -> Before {
+    share.meet_user();
     let opens_no_file =
         request.create_options & DIRECTORY_FILE != 0 || request.create_disposition == CREATES_ONLY;
     // The name is not that of the file in question; openat sees which one it is.

@@ -136,6 +136,19 @@ pub fn choose(samba_version: &str) -> Option<&'static Layout> {
     Some(CHOSEN.get_or_init(|| layout))
 }
 
+/// The versions that there are headers for, in words: "4.13 to 4.25".
+pub fn served() -> String {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for (first, last) in LAYOUTS.iter().map(|layout| layout.samba_minors) {
+        match runs.last_mut() {
+            Some(run) if run.1 + 1 == first => run.1 = last,
+            Some(_) | None => runs.push((first, last)),
+        }
+    }
+    let in_words = runs.iter().map(|(first, last)| format!("4.{first} to 4.{last}"));
+    in_words.collect::<Vec<_>>().join(", ")
+}
+
 /// The layout of the running smbd; `None` before [`choose`] found one.
 pub fn layout() -> Option<&'static Layout> {
     CHOSEN.get().copied()
@@ -149,7 +162,8 @@ pub fn size_fits(what: &str, found: usize, expected: usize) -> bool {
         COMPLAINED.call_once(|| {
             let text = format!(
                 "vscan cannot serve this build of Samba {}: its {what} has {found} bytes where the headers say \
-                 {expected}. Build vscan with a header made from this Samba's source (samba-headers/README.md)",
+                 {expected}. What is asked of vscan is refused; build it with a header made from this Samba's source \
+                 (samba-headers/README.md)",
                 params::samba_version()
             );
             log::line(Level::Error, &text);

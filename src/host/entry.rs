@@ -43,13 +43,12 @@ pub extern "C" fn samba_init_module(_ctx: *mut c_void) -> NtStatus {
 }
 
 fn unknown_version(version: &str) -> String {
-    let known = |l: &Layout| l.samba_minors;
-    let first = abi::LAYOUTS.first().map_or(0, |l| known(l).0);
-    let last = abi::LAYOUTS.last().map_or(0, |l| known(l).1);
     format!(
-        "vscan {} does not know the VFS interface of Samba {version}: it serves Samba 4.{first} to 4.{last}. \
-         Shares with \"vfs objects = vscan\" stay closed; install a vscan that knows this Samba",
-        env!("CARGO_PKG_VERSION")
+        "vscan {} does not know the VFS interface of Samba {version}: it serves Samba {}. Shares with \
+         \"vfs objects = vscan\" stay closed; install a vscan that knows this Samba, or build one with a header for it \
+         (samba-headers/README.md)",
+        env!("CARGO_PKG_VERSION"),
+        abi::served()
     )
 }
 
@@ -105,14 +104,16 @@ unsafe extern "C" fn connect(
             // SAFETY: smbd passes NUL-terminated strings; the layout has been checked; connectpath is set before connect.
             unsafe {
                 let conn = conn_of(handle, layout);
+                let user = CStr::from_ptr(user).to_string_lossy();
                 let connected = Connected {
                     share: &CStr::from_ptr(service).to_string_lossy(),
-                    user: &CStr::from_ptr(user).to_string_lossy(),
+                    user: &user,
+                    session: params::session(&user),
                     path: string_at(conn.cast(), layout.connection_struct.connectpath)
                         .map_or(b"/", CStr::to_bytes),
                     client: &params::client_address(),
                 };
-                let share = hooks::connect::connect(&connected, Params::of_share(CStr::from_ptr(service)));
+                let share = hooks::connect::connect(connected, Params::of_share(CStr::from_ptr(service)));
                 share.map(|share| state::attach(handle, layout, share)).is_some()
             }
         },
@@ -148,6 +149,20 @@ unsafe fn layout_fits(handle: *mut vfs_handle_struct, layout: &Layout) -> bool {
     // SAFETY: the handle has the size of the layout; a connection is a talloc chunk of its own in every version.
     let conn_size = unsafe { samba::talloc_get_size(conn_of(handle, layout)) };
     abi::size_fits("connection_struct", conn_size, layout.connection_struct.size)
+}
+
+/// Whether a request is as large as the layout says, or absent. If it is not, the names beside it may be laid out
+/// otherwise as well.
+///
+/// # Safety
+/// `req` is null or what smbd passed to the running create_file.
+unsafe fn request_fits(req: *const smb_request, layout: &Layout) -> bool {
+    if req.is_null() {
+        return true;
+    }
+    // SAFETY: the requests that smbd passes to create_file are talloc chunks of their own.
+    let found = unsafe { samba::talloc_get_size(req.cast()) };
+    abi::size_fits("smb_request", found, layout.smb_request.size)
 }
 
 unsafe extern "C" fn disconnect(handle: *mut vfs_handle_struct) {
@@ -201,11 +216,15 @@ unsafe fn create_file(handle: *mut vfs_handle_struct, call: &CreateFile) -> NtSt
     let Some(layout) = abi::layout() else { return NtStatus::NOT_SUPPORTED };
     // SAFETY: the handle is smbd's.
     let Some(share) = (unsafe { state::share(handle, layout) }) else { return NtStatus::ACCESS_DENIED };
+    // SAFETY: the request is smbd's.
+    if !guarded(|| false, || unsafe { request_fits(call.req, layout) }) {
+        return NtStatus::ACCESS_DENIED;
+    }
     let grants = share.grants();
     let before = guarded(
         || hooks::create_file::after_panic(&share),
         || {
-            // SAFETY: the arguments are smbd's and valid until the hook returns.
+            // SAFETY: the arguments are smbd's and valid until the hook returns; the request has been checked.
             let request = unsafe { OpenRequest::new(call, layout) };
             hooks::create_file::before(&share, &request)
         },

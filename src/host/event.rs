@@ -2,6 +2,7 @@
 //!
 //! What is to be told is a [`Ticket`], not a pointer: an event that comes late finds nothing and does no harm.
 
+use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr::{self, NonNull};
@@ -13,7 +14,7 @@ use vscan_engine::scan::exchange::Wait;
 
 use super::guard::guarded;
 use super::samba::{self, tevent_context, tevent_fd, tevent_signal, tevent_timer};
-use crate::scans;
+use crate::{notices, scans};
 
 const READ: u16 = 1;
 const WRITE: u16 = 2;
@@ -143,16 +144,26 @@ unsafe extern "C" fn on_time(
     _: libc::timeval,
     private: *mut c_void,
 ) {
-    guarded(|| (), || scans::on_time(from_private(private)));
+    guarded(
+        || (),
+        || match from_private(private) {
+            notices::TICKET => notices::on_time(),
+            ticket => scans::on_time(ticket),
+        },
+    );
 }
 
-/// Has the close-scans that are still under way finished when this smbd ends.
+/// Has what is still to be done when this smbd ends done then: close-scans that are under way, and events in memory.
 pub fn finish_at_exit() {
+    thread_local!(static IS_SET: Cell<bool> = const { Cell::new(false) });
+    if IS_SET.replace(true) {
+        return;
+    }
     // SAFETY: the chunk belongs to the loop, which smbd frees as it ends, in the client's own process only: nobody
     // connects to the parent. The destructor needs nothing of the chunk.
     unsafe {
         let context = samba::global_event_context();
-        let chunk = samba::_talloc_zero(context.cast(), 1, c"vscan: finish close-scans".as_ptr());
+        let chunk = samba::_talloc_zero(context.cast(), 1, c"vscan: finish".as_ptr());
         if !chunk.is_null() {
             samba::_talloc_set_destructor(chunk, at_exit);
         }
@@ -180,5 +191,6 @@ unsafe extern "C" fn at_exit(_: *mut c_void) -> c_int {
     // SAFETY: changes what a signal does and nothing else; the process is about to exit.
     unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
     guarded(|| (), scans::finish_all);
+    guarded(|| (), notices::send_all);
     0
 }

@@ -1,10 +1,10 @@
 //! Lines into Samba's log (debug class `vscan`: `log level = vscan:5`) and into syslog.
 
-use std::cell::Cell;
 use std::ffi::{CString, c_int};
 use std::sync::OnceLock;
 
 use vscan_engine::log::{Level, Log};
+use vscan_engine::notify::Event;
 use vscan_engine::settings::Syslog;
 
 use super::samba;
@@ -59,48 +59,47 @@ fn at_debug_level(level: c_int, text: &str) {
     }
 }
 
-fn to_syslog(syslog: Syslog, level: Level, text: &str) {
-    let Ok(text) = CString::new(text.replace('\0', "\\x00")) else { return };
-    // SAFETY: the text is an argument of a fixed format. The identity (openlog) is left as smbd has set it, since smbd's
-    // own lines use it, too.
-    unsafe { libc::syslog(syslog.code(level), c"%s".as_ptr(), text.as_ptr()) };
-}
-
 /// The log of one share.
 pub struct ShareLog {
-    verbose: Cell<bool>,
-    syslog: Cell<Option<Syslog>>,
+    verbose: bool,
+    syslog: Option<Syslog>,
 }
 
 impl ShareLog {
-    /// With Samba's log only, until the settings are known.
-    pub fn new() -> Self {
-        Self { verbose: Cell::new(false), syslog: Cell::new(None) }
-    }
-
-    /// What the settings say.
-    pub fn configure(&self, verbose: bool, syslog: Option<Syslog>) {
-        self.verbose.set(verbose);
-        self.syslog.set(syslog);
+    /// As the settings say.
+    pub fn new(verbose: bool, syslog: Option<Syslog>) -> Self {
+        Self { verbose, syslog }
     }
 
     /// `verbose file logging` shows each decision to everyone, at the level of a notice.
     fn effective(&self, level: Level) -> Level {
-        if self.verbose.get() && level == Level::Decision { Level::Notice } else { level }
+        if self.verbose && level == Level::Decision { Level::Notice } else { level }
+    }
+
+    /// The settings for lines of this level, if those go to syslog.
+    fn syslog(&self, level: Level) -> Option<&Syslog> {
+        self.syslog.as_ref().filter(|_| level <= Level::Notice)
     }
 }
 
 impl Log for ShareLog {
     fn wants(&self, level: Level) -> bool {
         let level = self.effective(level);
-        wants_debug_level(debug_level(level)) || (self.syslog.get().is_some() && level <= Level::Notice)
+        wants_debug_level(debug_level(level)) || self.syslog(level).is_some()
     }
 
     fn line(&self, level: Level, text: &str) {
         let level = self.effective(level);
         at_debug_level(debug_level(level), text);
-        if let Some(syslog) = self.syslog.get().filter(|_| level <= Level::Notice) {
-            to_syslog(syslog, level, text);
+        if let Some(syslog) = self.syslog(level) {
+            syslog.send(level, text, None);
+        }
+    }
+
+    fn event(&self, level: Level, text: &str, event: &Event) {
+        at_debug_level(debug_level(level), text);
+        if let Some(syslog) = self.syslog(level) {
+            syslog.send(level, text, Some(event));
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::ffi::{CStr, CString, c_int};
 use std::ptr;
 
+use vscan_engine::notify::Session;
+
 use super::samba;
 
 /// The parameters of one share.
@@ -33,6 +35,23 @@ impl Params {
 /// The client's IP address.
 pub fn client_address() -> String {
     substitute(c"%I").unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Who is connected to what, but for the ids of the user.
+pub fn session(user: &str) -> Session {
+    let known = |text| substitute(text).unwrap_or_default();
+    Session {
+        user: user.to_owned(),
+        uid: 0,
+        gid: 0,
+        client: client_address(),
+        machine: known(c"%m"),
+        client_name: known(c"%M"),
+        server_address: known(c"%i"),
+        server: known(c"%L"),
+        host: known(c"%h"),
+        pid: std::process::id(),
+    }
 }
 
 fn substitute(text: &CStr) -> Option<String> {

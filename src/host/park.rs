@@ -48,9 +48,9 @@ impl Parkable {
     /// to see content, and nothing else is ever parked or refused.
     ///
     /// # Safety
-    /// `req` is null or what smbd passed to the running create_file.
+    /// `req` is null or what smbd passed to the running create_file, and has the size that the layout says.
     pub(super) unsafe fn new(req: *mut smb_request, layout: &Layout) -> Option<Self> {
-        if req.is_null() || !has_size(req, layout.smb_request.size) {
+        if req.is_null() {
             return None;
         }
         let base = req.cast::<u8>();
@@ -133,11 +133,4 @@ unsafe extern "C" fn on_end(chunk: *mut c_void) -> c_int {
         },
     );
     0
-}
-
-/// Whether this smbd's requests are as large as the layout says. If not, opens are never parked.
-fn has_size(req: *mut smb_request, expected: usize) -> bool {
-    // SAFETY: the requests that smbd passes to create_file are talloc chunks of their own.
-    let found = unsafe { samba::talloc_get_size(req.cast()) };
-    super::abi::size_fits("smb_request", found, expected)
 }

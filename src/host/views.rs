@@ -29,7 +29,8 @@ impl<'a> OpenRequest<'a> {
     /// Looks at the arguments of create_file.
     ///
     /// # Safety
-    /// `call` holds the arguments that smbd passed to the hook that is running, which outlive `'a`.
+    /// `call` holds the arguments that smbd passed to the hook that is running, which outlive `'a`; its request is null or
+    /// has the size that the layout says.
     pub(super) unsafe fn new(call: &'a samba::CreateFile, layout: &Layout) -> Self {
         // SAFETY: smbd passes a valid smb_filename; the layout, chosen for this smbd and checked in connect, says where
         // its two strings and its time are.

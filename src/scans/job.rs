@@ -98,7 +98,7 @@ impl Job {
             // Before the exchange closes the socket that is watched.
             self.wakeup.stop_watching();
             let place = share.place(&self.path);
-            match share.protection().settle(*scan, outcome, &place) {
+            match share.protection().settle(*scan, outcome, &place, &share.context()) {
                 Settled::Again(next) => scan = next,
                 Settled::Ended(ended) => {
                     return Some(share.protection().conclude(

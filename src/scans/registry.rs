@@ -38,7 +38,6 @@ pub(super) struct Registry {
     pub(super) closed: Vec<(Rc<Share>, CloseScan)>,
     pub(super) starter: Option<Timer>,
     pub(super) is_starting: bool,
-    finishes_at_exit: bool,
 }
 
 /// A client's request that needs, or needed, a scan; from its first visit to create_file until smbd has freed it.
@@ -237,15 +236,9 @@ impl Registry {
     }
 
     pub(super) fn look_later(&mut self, share: &Rc<Share>, closed: CloseScan) {
-        self.must_finish_at_exit();
+        event::finish_at_exit();
         self.closed.push((share.clone(), closed));
         self.start_soon();
-    }
-
-    fn must_finish_at_exit(&mut self) {
-        if !mem::replace(&mut self.finishes_at_exit, true) {
-            event::finish_at_exit();
-        }
     }
 
     /// After a panic: answers the requests whose scan got lost with it.

@@ -23,6 +23,8 @@ mod exclusions;
 mod faults;
 /// The headers of Samba's structures.
 mod headers;
+/// What systemd's journal gets.
+mod journal;
 /// What is left out, by size.
 mod limits;
 /// Files with more than one way to them.
@@ -49,6 +51,8 @@ mod policy;
 mod pool;
 /// Shares for the claims.
 mod protected;
+/// Sambas that vscan does not know.
+mod refusals;
 /// The rig itself, on shares without our module.
 mod rig;
 /// What scanners say that cannot be had, replayed.
@@ -71,3 +75,9 @@ mod torture;
 mod users;
 /// The main thing: infected files are refused, clean ones are not.
 mod verdicts;
+/// What the administrator's command says of the configuration.
+mod vscanctl_check;
+/// What it says of a file.
+mod vscanctl_explain;
+/// What it does with files in quarantine.
+mod vscanctl_quarantine;

@@ -33,7 +33,7 @@ const NAMES: [(&[u8], &str); 10] = [
 ];
 
 /// Puts a file into a folder of its own, and finds out under what name the server offers it to clients.
-fn plant_and_list(smbd: &Smbd, folder: &str, name: &[u8], content: &[u8]) -> String {
+pub(crate) fn plant_and_list(smbd: &Smbd, folder: &str, name: &[u8], content: &[u8]) -> String {
     let dir = smbd.dir("s").join(folder);
     fs::create_dir(&dir).unwrap();
     let owner = fs::metadata(smbd.dir("s")).unwrap();

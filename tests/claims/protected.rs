@@ -65,6 +65,11 @@ impl Protected {
         Self::scanned_by(FakeDaemon::in_front_of(clamd), options, |share| share, |server| server)
     }
 
+    /// The same for a server with more to it.
+    pub fn build_by(clamd: &Clamd, options: &str, server: impl FnOnce(Builder) -> Builder) -> Self {
+        Self::scanned_by(FakeDaemon::in_front_of(clamd), options, |share| share, server)
+    }
+
     fn scanned_by(
         scanner: FakeDaemon,
         options: &str,

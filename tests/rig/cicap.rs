@@ -56,6 +56,11 @@ impl CIcap {
         listens.then_some(server)
     }
 
+    /// Where it listens on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A service, as `scanner =` names it.
     pub fn scanner(&self, service: &str) -> String {
         format!("icap://127.0.0.1:{}/{service}", self.port)

@@ -19,7 +19,11 @@ impl Share {
     /// A share protected by vscan, with this text as its `vscan.conf`; `@RIG@` in it stands for the folder that
     /// [`crate::smbd::Smbd::path`] names.
     pub fn vscan(name: &str, conf: &str) -> Self {
-        Self { conf: Some(conf.to_owned()), ..Self::plain(name) }.option("vfs objects", "vscan")
+        Self { conf: Some(conf.to_owned()), ..Self::plain(name) }
+            .option("vfs objects", "vscan")
+            .option("vscan:notify spool", "@RIG@/spool")
+            // Claims that are not about messages do without the program that sends them.
+            .option("vscan:send warning message", "no")
     }
 
     /// A share protected by Samba's own virusfilter and the clamd at `socket`.

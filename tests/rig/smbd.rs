@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::journal::Journal;
 use crate::keeper::{Kept, Mounts};
 use crate::process::Process;
 use crate::share::Share;
@@ -33,6 +34,8 @@ pub struct Builder {
     options: Vec<(String, String)>,
     valgrind: bool,
     preload: Option<PathBuf>,
+    module: Option<PathBuf>,
+    journald: bool,
 }
 
 impl Builder {
@@ -54,6 +57,12 @@ impl Builder {
         self.global("server min protocol", "NT1")
     }
 
+    /// Runs a journald beside it.
+    pub fn journald(mut self) -> Self {
+        self.journald = true;
+        self
+    }
+
     /// Runs smbd under valgrind; so does the environment variable `VSCAN_VALGRIND=1` for every smbd.
     pub fn valgrind(mut self) -> Self {
         self.valgrind = true;
@@ -63,6 +72,12 @@ impl Builder {
     /// Loads this library into smbd before all others (`LD_PRELOAD`), to put something wrong under its feet.
     pub fn preload(mut self, library: &Path) -> Self {
         self.preload = Some(library.to_owned());
+        self
+    }
+
+    /// Loads this vscan.so instead of the one under test.
+    pub fn module(mut self, module: &Path) -> Self {
+        self.module = Some(module.to_owned());
         self
     }
 
@@ -81,7 +96,8 @@ impl Builder {
         let home = tempfile::Builder::new().prefix("vscan-rig-").tempdir_in("/tmp").unwrap();
         let root = home.path();
         fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
-        for dir in ["state", "lock", "cache", "private", "pid", "ncalrpc", "shares", "conf", "samba-modules"]
+        for dir in
+            ["state", "lock", "cache", "private", "pid", "ncalrpc", "shares", "conf", "samba-modules", "run"]
         {
             fs::create_dir(root.join(dir)).unwrap();
         }
@@ -89,9 +105,11 @@ impl Builder {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         fs::write(root.join("smb.conf"), self.smb_conf(root, port)).unwrap();
         let needs_module = self.shares.iter().any(|share| share.conf.is_some());
-        layout::lay_out(root, needs_module);
+        let module = needs_module.then(|| self.module.clone().unwrap_or_else(crate::module::module));
+        layout::lay_out(root, module.as_deref());
         layout::add_users(root);
         let syslog = Syslog::listen(&root.join("dev/log"));
+        let journal = self.journald.then(|| Journal::start(&root.join("run")));
         let prepare = layout::prepare(root);
         let command = self.command_line(root);
         let mut daemon = Kept::start(Mounts::Private, &prepare, &command, &root.join("log.smbd"));
@@ -108,7 +126,7 @@ impl Builder {
             );
             return None;
         }
-        Some(Smbd { home, daemon, port, syslog })
+        Some(Smbd { home, daemon, port, syslog, journal })
     }
 
     fn smb_conf(&self, root: &Path, port: u16) -> String {
@@ -171,6 +189,7 @@ pub struct Smbd {
     // Dropped in this order: the processes first, their folders last.
     daemon: Kept,
     syslog: Syslog,
+    journal: Option<Journal>,
     port: u16,
     home: TempDir,
 }
@@ -179,13 +198,21 @@ impl Smbd {
     /// Describes a server.
     #[expect(clippy::new_ret_no_self, reason = "a server is there when it is started")]
     pub fn new() -> Builder {
-        Builder { shares: Vec::new(), options: Vec::new(), valgrind: false, preload: None }
+        let (shares, options) = (Vec::new(), Vec::new());
+        Builder { shares, options, valgrind: false, preload: None, module: None, journald: false }
             .global("log level", "1 vscan:5")
     }
 
     /// A server with this one share.
     pub fn with(share: Share) -> Self {
         Self::new().share(share).start()
+    }
+
+    /// What the smbd that is tested calls its version, such as `4.17.12-Debian`.
+    pub fn version() -> String {
+        let output = system::tool("smbd").arg("--version").output().expect("smbd can be run");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.trim().strip_prefix("Version ").expect("smbd tells its version").to_owned()
     }
 
     /// The port on 127.0.0.1.
@@ -264,6 +291,11 @@ impl Smbd {
         eventually(&format!("syslog gets {text:?}"), deadline, || {
             self.syslog().into_iter().find(|line| line.contains(text))
         })
+    }
+
+    /// Its journald, if it has one ([`Builder::journald`]).
+    pub fn journal(&self) -> &Journal {
+        self.journal.as_ref().expect("this smbd was started without a journald")
     }
 
     /// What valgrind says of all processes that have been running under it; empty when all is well.

@@ -254,12 +254,12 @@ fn refuses_a_file_that_shrank_and_news_it_did_not_ask_for() {
 
 #[test]
 fn no_name_changes_the_request() {
-    let object = Object { path: b"/a/x y\r\nX-Evil: \xff?#/", size: 1 };
+    let object = Object::new(b"/a/x y\r\nX-Evil: \xff?#/", 1);
     let request = Request::new(&Address::parse("//h/s", None).unwrap(), &object);
     assert_eq!(request.heads[0], "GET http://vscan/ HTTP/1.1\r\nHost: vscan\r\n\r\n");
-    let object = Object { path: b"/a/x y\r\nX: \xff?#", size: 1 };
+    let object = Object::new(b"/a/x y\r\nX: \xff?#", 1);
     let request = Request::new(&Address::parse("//h/s", None).unwrap(), &object);
-    let head = String::from_utf8(request.head(Options { preview: Some(0) })).unwrap();
+    let head = String::from_utf8(request.head(&Options { preview: Some(0), ..Options::default() })).unwrap();
     assert!(head.contains("GET http://vscan/x%20y%0D%0AX%3A%20%FF%3F%23 HTTP/1.1\r\n"), "{head}");
     assert!(head.contains("\r\nPreview: 0\r\n"), "{head}");
 }
@@ -285,5 +285,60 @@ fn noise_is_clean_only_if_well_formed() {
     for reply in clean_turns_of_noise(&*scanner(), &[OPTIONS], &words) {
         assert!(reply.starts_with("ICAP/1.0 204"), "{reply:?}");
         assert!(["\n\n", "\n\r\n"].iter().any(|end| reply.contains(end)), "{reply:?}");
+    }
+}
+
+const FOR_A_MINUTE: &[u8] =
+    b"ICAP/1.0 200 OK\r\nMethods: RESPMOD\r\nISTag: \"1\"\r\nPreview: 4\r\nOptions-TTL: 60\r\n\r\n";
+
+/// Whether a scan that begins at this second asks for the options first.
+fn asks_for_options(scanner: &dyn Scanner, second: u64) -> bool {
+    match scanner.begin(&Object { asked_at: Duration::from_secs(second), ..FILE }) {
+        Step::Ask(Ask::Write(request), _) => request.starts_with(b"OPTIONS "),
+        Step::Ask(..) | Step::Done(_) => panic!("nothing is sent"),
+    }
+}
+
+/// A scan at second 100, with these turns of the server.
+fn scan_at_100(scanner: &dyn Scanner, turns: &[&[u8]], reply: &[u8]) -> Outcome {
+    let object = Object { asked_at: Duration::from_secs(100), ..FILE };
+    play_turns(scanner, &object, turns, reply, Delivery::Whole)
+}
+
+#[test]
+fn options_hold_as_long_as_the_service_says() {
+    let scanner = scanner();
+    assert_eq!(scan_at_100(&*scanner, &[FOR_A_MINUTE, CONTINUE], UNMODIFIED), Ok(Verdict::Clean));
+    assert!(!asks_for_options(&*scanner, 101) && !asks_for_options(&*scanner, 159));
+    assert!(asks_for_options(&*scanner, 160));
+    // With the preview that was told.
+    assert_eq!(scan_at_100(&*scanner, &[CONTINUE], UNMODIFIED), Ok(Verdict::Clean));
+    let Ok(Verdict::MinorError(_)) = scan_at_100(&*scanner, &[], UNMODIFIED) else { panic!("4 of 12 bytes") };
+}
+
+#[test]
+fn a_service_that_tells_no_time_is_asked_each_time() {
+    let scanner = scanner();
+    assert_eq!(scan_at_100(&*scanner, &[OPTIONS], UNMODIFIED), Ok(Verdict::Clean));
+    assert!(asks_for_options(&*scanner, 100));
+}
+
+#[test]
+fn nothing_holds_longer_than_an_hour() {
+    let scanner = scanner();
+    let forever = b"ICAP/1.0 200 OK\r\nOptions-TTL: 18446744073709551615\r\n\r\n";
+    assert_eq!(scan_at_100(&*scanner, &[forever], UNMODIFIED), Ok(Verdict::Clean));
+    assert!(!asks_for_options(&*scanner, 3699) && asks_for_options(&*scanner, 3700));
+}
+
+#[test]
+fn a_new_tag_and_a_fault_end_what_was_remembered() {
+    let new_tag = b"ICAP/1.0 204 Unmodified\r\nISTag: \"2\"\r\n\r\n";
+    for (reply, is_clean) in [(new_tag.as_slice(), true), (b"ICAP/1.0 500 Oops\r\n\r\n", false), (b"", false)]
+    {
+        let scanner = scanner();
+        let outcome = scan_at_100(&*scanner, &[FOR_A_MINUTE, CONTINUE], reply);
+        assert_eq!(outcome == Ok(Verdict::Clean), is_clean);
+        assert!(asks_for_options(&*scanner, 101), "{}", String::from_utf8_lossy(reply));
     }
 }

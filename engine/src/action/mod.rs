@@ -8,12 +8,14 @@
 //! The caller must hold root's rights, and is kept for as long as it takes: milliseconds, except when the quarantine
 //! is on another filesystem and the file has to be copied.
 
+mod custody;
 mod entry;
 mod moves;
 mod outcome;
 mod quarantine;
 mod record;
 mod rename;
+mod restore;
 mod stamp;
 mod steps;
 mod store;
@@ -25,8 +27,9 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use crate::identity::Identity;
+pub use custody::{Item, Quarantine, State};
 use entry::{Entry, Located};
-pub use outcome::{ActionError, Done, PutBack, StoreTrouble};
+pub use outcome::{ActionError, Done, PutBack, RestoreTrouble, StoreTrouble};
 pub use record::{Bytes, Method, Record, RecordError, Timestamp, Xattr};
 use steps::{Step, Steps, Straight};
 

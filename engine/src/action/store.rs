@@ -29,13 +29,23 @@ pub(super) struct Store {
 impl Store {
     /// Opens the configured directory, or makes it, or makes a private one inside it.
     pub(super) fn open(wanted: &Path) -> Result<Self, ActionError> {
-        // Without a trailing slash, which would follow a symbolic link.
-        let path: PathBuf = wanted.components().collect();
         let failed = |trouble| ActionError::Quarantine { directory: wanted.to_owned(), trouble };
-        if !path.is_absolute() {
-            return Err(failed(StoreTrouble::Relative));
+        let path = absolute(wanted).map_err(failed)?;
+        let make_inner = |dir: &OwnedFd| match mkdirat(dir, PRIVATE_SUBDIRECTORY, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(errno) => Err(StoreTrouble::new(errno)),
+        };
+        Self::make(&path).and_then(|()| Self::open_private(path, make_inner)).map_err(failed)
+    }
+
+    /// The same, without making anything: None if there is no such directory yet.
+    pub(super) fn find(wanted: &Path) -> Result<Option<Self>, ActionError> {
+        let failed = |trouble| ActionError::Quarantine { directory: wanted.to_owned(), trouble };
+        let found = absolute(wanted).and_then(|path| Self::open_private(path, |_| Ok(())));
+        match found {
+            Err(StoreTrouble::System(Errno::NOENT)) => Ok(None),
+            found => found.map(Some).map_err(failed),
         }
-        Self::make(&path).and_then(|()| Self::open_private(path)).map_err(failed)
     }
 
     fn make(path: &Path) -> Result<(), StoreTrouble> {
@@ -47,7 +57,11 @@ impl Store {
         }
     }
 
-    fn open_private(path: PathBuf) -> Result<Self, StoreTrouble> {
+    /// A directory that others have rights to has a private one inside it, which `make_inner` may make.
+    fn open_private(
+        path: PathBuf,
+        make_inner: impl FnOnce(&OwnedFd) -> Result<(), StoreTrouble>,
+    ) -> Result<Self, StoreTrouble> {
         let dir = open(&path, OPEN, Mode::empty()).map_err(StoreTrouble::new)?;
         let stat = fstat(&dir).map_err(StoreTrouble::new)?;
         if is_private(&stat) {
@@ -56,6 +70,7 @@ impl Store {
         if !keeps_what_is_ours(&stat) {
             return Err(StoreTrouble::OpenToOthers);
         }
+        make_inner(&dir)?;
         let inner = private_inside(&dir)?;
         Ok(Self { dir: inner, path: path.join(PRIVATE_SUBDIRECTORY) })
     }
@@ -155,11 +170,13 @@ pub(super) fn part_name(name: &OsStr) -> OsString {
     name
 }
 
+/// Without a trailing slash, which would follow a symbolic link.
+fn absolute(wanted: &Path) -> Result<PathBuf, StoreTrouble> {
+    let path: PathBuf = wanted.components().collect();
+    if path.is_absolute() { Ok(path) } else { Err(StoreTrouble::Relative) }
+}
+
 fn private_inside(dir: &OwnedFd) -> Result<OwnedFd, StoreTrouble> {
-    match mkdirat(dir, PRIVATE_SUBDIRECTORY, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(StoreTrouble::new(errno)),
-    }
     let inner = openat(dir, PRIVATE_SUBDIRECTORY, OPEN, Mode::empty());
     let inner = match inner {
         Ok(inner) => inner,

@@ -52,6 +52,13 @@ pub struct Ended {
     pub(super) answer: Answer,
 }
 
+impl Ended {
+    /// What the scanners have said.
+    pub fn answer(&self) -> &Answer {
+        &self.answer
+    }
+}
+
 impl Protection {
     /// Scans a file and waits for the end. `file` is a private descriptor opened for reading.
     pub fn scan(
@@ -68,16 +75,21 @@ impl Protection {
     /// Waits for the end of a scan that was begun.
     pub fn wait_for(
         &self,
-        mut scan: Scan,
+        scan: Scan,
         place: &Place<'_>,
         occasion: Occasion,
         context: &Context<'_>,
     ) -> Judgement {
+        self.conclude(&self.wait_for_end(scan, place, context), place, occasion, context)
+    }
+
+    /// Waits for the end of a scan that was begun. The result is remembered, and nothing is done about the file.
+    pub fn wait_for_end(&self, mut scan: Scan, place: &Place<'_>, context: &Context<'_>) -> Ended {
         loop {
             let outcome = blocking::run(&mut scan.exchange, &*self.privilege);
-            match self.settle(scan, outcome, place) {
+            match self.settle(scan, outcome, place, context) {
                 Settled::Again(next) => scan = *next,
-                Settled::Ended(ended) => return self.conclude(&ended, place, occasion, context),
+                Settled::Ended(ended) => return ended,
             }
         }
     }
@@ -126,7 +138,7 @@ impl Protection {
             (Takes::Path, Some(_)) => self.settings.path_map.seen_by_scanner(path),
             (Takes::Path | Takes::Descriptor | Takes::Stream, _) => path.into(),
         };
-        let object = Object { path: &path, size: identity.size };
+        let object = Object { asked_at: self.pool.age(now), ..Object::new(&path, identity.size) };
         Exchange::new(scanner, file, &object, timeouts, deadline, now)
     }
 
@@ -139,13 +151,14 @@ impl Protection {
     }
 
     /// Takes the outcome of an exchange to the end of the scan, or to the next scanner, or to the next attempt.
-    pub fn settle(&self, scan: Scan, outcome: Outcome, place: &Place<'_>) -> Settled {
+    pub fn settle(&self, scan: Scan, outcome: Outcome, place: &Place<'_>, context: &Context<'_>) -> Settled {
         let Scan { exchange, mut round, about } = scan;
         let About { identity, deadline, attempt, .. } = about;
         let now = Instant::now();
         let was_connected = exchange.was_connected();
         let file = exchange.into_file();
-        let within = Within { now, deadline, log: self.log() };
+        let tell = |change| self.tell_change(change, context);
+        let within = Within { now, deadline, tell: &tell };
         let asked = self.pool.heard(&mut round, &outcome, was_connected, &within);
         if let Some(member) = asked {
             let took = now.saturating_duration_since(about.started);

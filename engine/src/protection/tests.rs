@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::log::Level;
+use crate::notify::Unheard;
 use crate::privilege::AsIs;
 use crate::settings::ScannerMode;
 
@@ -81,10 +82,12 @@ impl Bench {
             infected_file_action: Action::Nothing,
             signature_check_interval: Some(Duration::from_nanos(1)),
             signature_epoch_file: None,
+            trusted_files: None,
             ..Settings::default()
         };
         let pool = Pool::new(&specs, mode).unwrap();
-        let protection = Protection::new(settings, pool, Box::new(Silent), Box::new(AsIs), false);
+        let protection =
+            Protection::new(settings, pool, Box::new(Silent), Box::new(AsIs), Box::new(Unheard), false);
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"content").unwrap();
         // A result about a file that has changed in the same tick would not be remembered.
@@ -95,7 +98,8 @@ impl Bench {
     fn open(&self) -> Judgement {
         let path = self.file.path().as_os_str().as_bytes();
         let place = Place { path, path_in_share: path };
-        let context = Context { share: "s", share_path: b"/", user: "u", client: "c" };
+        let session = Session::default();
+        let context = Context { share: "s", share_path: b"/", user: "u", client: "c", session: &session };
         let file = self.file.reopen().unwrap();
         match self.protection.consider(&place, &identity_of(file.as_fd()), &|| None) {
             Considered::Judged(judgement) => judgement,
@@ -128,6 +132,22 @@ fn all_scanners_are_asked_and_one_find_refuses() {
     let bench = Bench::new(&[&one, &other], ScannerMode::All);
     assert!(!bench.allows() && !bench.allows());
     assert_eq!((one.scans(), other.scans()), (1, 1), "a find is remembered");
+}
+
+#[test]
+fn content_that_is_trusted_is_no_find_for_as_long_as_it_is() {
+    let daemon = Daemon::saying(FOUND);
+    let mut bench = Bench::new(&[&daemon], ScannerMode::First);
+    let home = tempfile::tempdir().unwrap();
+    let list = home.path().join("trusted");
+    bench.protection.trusted = Trusted::new(Some(list.clone()));
+    assert!(!bench.allows());
+    let content = crate::trusted::Content::of(bench.file.as_file().as_fd()).unwrap();
+    crate::trusted::add(&list, &content, "").unwrap();
+    assert!(bench.allows(), "a find that is remembered");
+    crate::trusted::remove(&list, &content).unwrap();
+    assert!(!bench.allows());
+    assert_eq!(daemon.scans(), 1);
 }
 
 #[test]

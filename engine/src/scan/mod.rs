@@ -9,6 +9,7 @@ mod content;
 pub mod exchange;
 mod health;
 pub mod pool;
+pub mod probe;
 #[cfg(test)]
 mod tests;
 pub mod version;

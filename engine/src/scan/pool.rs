@@ -6,14 +6,13 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use vscan_backends::dialogue::{Outcome, Scanner};
 use vscan_backends::registry::{SpecError, parse_scanner};
 use vscan_backends::verdict::{Fault, ThreatName, Verdict};
 
 use super::health::{Failure, Health, State, Turn};
-use crate::log::{Level, Log};
 use crate::settings::ScannerMode;
 
 /// The scanners of a share.
@@ -22,6 +21,7 @@ pub struct Pool {
     mode: ScannerMode,
     /// Where `balance` begins to look: many processes with one scan each should not all ask the first one.
     start: Cell<usize>,
+    born: Instant,
 }
 
 /// One of them.
@@ -67,7 +67,12 @@ impl Pool {
         let members = specs.iter().map(member).collect::<Result<_, _>>()?;
         // Any number does that differs between processes.
         let start = usize::try_from(std::process::id()).unwrap_or(0);
-        Ok(Self { members, mode, start: Cell::new(start) })
+        Ok(Self { members, mode, start: Cell::new(start), born: Instant::now() })
+    }
+
+    /// The time by the clock of the pool's scanners.
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.born)
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = &Member> {
@@ -144,7 +149,7 @@ impl Pool {
         }
     }
 
-    /// Ends the turn of the scanner that was asked. What that says about the scanner itself is logged once.
+    /// Ends the turn of the scanner that was asked. What that says about the scanner itself is told once.
     pub fn heard(
         &self,
         round: &mut Round,
@@ -158,7 +163,9 @@ impl Pool {
         match outcome {
             Ok(_) => {
                 if member.health.succeeded() {
-                    within.log.line(Level::Notice, &format!("scanner {} is back", member.shown()));
+                    let scanner = member.shown();
+                    let line = format!("scanner {scanner} is back");
+                    (within.tell)(Change { scanner, is_up: true, reason: String::new(), line });
                 }
             }
             // Our own doing.
@@ -186,7 +193,9 @@ impl Pool {
             (ScannerMode::First | ScannerMode::Balance, None) if self.members.len() == 1 => String::new(),
             (ScannerMode::First | ScannerMode::Balance, None) => "; there is no other".to_owned(),
         };
-        within.log.line(Level::Error, &format!("scanner {} is down ({fault}){using}", member.shown()));
+        let (scanner, reason) = (member.shown(), fault.to_string());
+        let line = format!("scanner {scanner} is down ({reason}){using}");
+        (within.tell)(Change { scanner, is_up: false, reason, line });
     }
 
     /// What a round that is over means. Where it matters, an outcome that is denied goes before one that is not.
@@ -268,8 +277,20 @@ pub struct Within<'a> {
     pub now: Instant,
     /// When the scan must be over.
     pub deadline: Instant,
-    /// Where changes of a scanner's state are said.
-    pub log: &'a dyn Log,
+    /// Who is told when the scanner comes or goes.
+    pub tell: &'a dyn Fn(Change),
+}
+
+/// A scanner came or went, as far as this process has noticed.
+pub struct Change {
+    /// Its name and address.
+    pub scanner: String,
+    /// Whether it gives verdicts.
+    pub is_up: bool,
+    /// Why not; empty if it does.
+    pub reason: String,
+    /// All that in one line, and what follows from it.
+    pub line: String,
 }
 
 fn names<'a>(members: impl Iterator<Item = &'a Member>) -> String {

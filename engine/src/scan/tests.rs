@@ -44,7 +44,7 @@ fn scan_with(
 
 fn exchange(socket: &Path, file: OwnedFd, size: u64, timeouts: Timeouts) -> Exchange {
     let scanner = clamav::new(Endpoint::Unix(socket.to_owned()));
-    let object = Object { path: b"/f", size };
+    let object = Object::new(b"/f", size);
     let now = Instant::now();
     Exchange::new(&*scanner, file, &object, timeouts, now + timeouts.scan, now)
 }
@@ -183,7 +183,7 @@ fn streams_a_file_piece_by_piece_with_the_socket_it_has() {
     });
     let scanner = clamav::new(Endpoint::Tcp { host: "127.0.0.1".to_owned(), port });
     let file = file_with(&content);
-    let object = Object { path: b"/f", size: content.len() as u64 };
+    let object = Object::new(b"/f", content.len() as u64);
     let now = Instant::now();
     let mut exchange = Exchange::new(&*scanner, file, &object, TIMEOUTS, now + TIMEOUTS.scan, now);
     assert_eq!(blocking::run(&mut exchange, &AsIs), Ok(Verdict::Clean));

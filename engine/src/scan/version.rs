@@ -93,8 +93,8 @@ impl Check {
         // An exchange is about a file; this one is about none.
         let nothing: OwnedFd = std::fs::File::open("/dev/null").ok()?.into();
         let told = Arc::new(Mutex::new(None));
-        let question = Question { endpoint, query, told: told.clone() };
-        let object = Object { path: b"", size: 0 };
+        let question = Question::new(endpoint, query, told.clone());
+        let object = Object::new(b"", 0);
         let deadline = now + timeouts.connect + timeouts.io;
         let exchange = Exchange::new(&question, nothing, &object, timeouts, deadline, now);
         member.health.signatures.is_asking.set(true);
@@ -123,10 +123,17 @@ impl Check {
 }
 
 /// A scanner that is asked for its version instead of a verdict.
-struct Question {
+pub(super) struct Question {
     endpoint: Endpoint,
     query: VersionQuery,
     told: Arc<Mutex<Option<String>>>,
+}
+
+impl Question {
+    /// The answer goes to `told`.
+    pub(super) fn new(endpoint: Endpoint, query: VersionQuery, told: Arc<Mutex<Option<String>>>) -> Self {
+        Self { endpoint, query, told }
+    }
 }
 
 impl Scanner for Question {

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::option::Opt;
-use super::scanners;
 use super::table::{RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
 use super::written::{Entry, Written};
 use super::{
-    CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, OnConfigError, OverLimit,
-    PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size, Syslog,
+    CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, Notify, OnConfigError,
+    OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size,
+    Syslog, SyslogFormat,
 };
+use super::{InForce, Source, daemons, scanners};
 use crate::action::Action;
 
 /// Settings in the making, with the values that only together become one.
@@ -23,6 +24,7 @@ pub(super) struct Draft {
     pub(super) syslog: bool,
     pub(super) facility: Option<Facility>,
     pub(super) priority: Option<Priority>,
+    pub(super) syslog_format: SyslogFormat,
 }
 
 /// The defaults of the table, with nothing written at all.
@@ -35,21 +37,52 @@ pub(super) fn defaults() -> Settings {
     draft.finish()
 }
 
+/// What the texts mean together.
+pub(super) struct Settled {
+    pub(super) settings: Settings,
+    pub(super) complaints: Vec<Complaint>,
+    pub(super) in_force: Vec<InForce>,
+}
+
 /// Gives every text its meaning. What has none is complained about and replaced.
-pub(super) fn settle(written: Written, share: &Share<'_>, host: &Host<'_>) -> (Settings, Vec<Complaint>) {
+pub(super) fn settle(mut written: Written, share: &Share<'_>, host: &Host<'_>) -> Settled {
     let mut draft = Draft::blank();
-    let mut complaints = Vec::new();
+    let (mut complaints, mut in_force) = (Vec::new(), Vec::new());
     for option in options() {
         draft.apply_own(option, option.default);
-        if let Some(entry) = written.get(option.name) {
-            complaints.extend(draft.apply_written(option, entry));
+        let Some(entry) = written.get(option.name) else {
+            in_force.push(InForce::default_of(option));
+            continue;
+        };
+        let (complaint, understood) = draft.apply_written(option, entry);
+        complaints.extend(complaint);
+        in_force.push(InForce::of(option, entry, understood));
+        if !understood {
+            written.remove(option.name);
         }
     }
     complaints.extend(draft.join_scanner(&written));
+    complaints.extend(draft.join_daemons(&written));
     complaints.extend(draft.check_scanners(&written, host));
     complaints.extend(draft.check_rename(&written));
     complaints.extend(draft.check_quarantine(&written, share));
-    (draft.finish(), complaints)
+    draft.correct(&mut in_force, &written);
+    Settled { settings: draft.finish(), complaints, in_force }
+}
+
+impl InForce {
+    fn default_of(option: &'static Opt) -> Self {
+        Self { name: option.name, value: option.default.to_owned(), source: Source::Default }
+    }
+
+    fn of(option: &'static Opt, entry: &Entry, understood: bool) -> Self {
+        let origin = entry.origin.clone();
+        let (value, source) = match understood {
+            true => (entry.value.as_str(), Source::Written(origin)),
+            false => (option.on_mistake, Source::InsteadOf(origin)),
+        };
+        Self { name: option.name, value: value.to_owned(), source }
+    }
 }
 
 impl Draft {
@@ -80,6 +113,7 @@ impl Draft {
                 infected_file_action: Action::Nothing,
                 quarantine_directory: PathBuf::new(),
                 quarantine_prefix: String::new(),
+                trusted_files: None,
                 rename_prefix: String::new(),
                 rename_suffix: String::new(),
                 cache: None,
@@ -88,7 +122,7 @@ impl Draft {
                 scan_timeout: Duration::from_secs(1),
                 syslog: None,
                 verbose_file_logging: true,
-                send_warning_message: false,
+                notify: Notify::default(),
                 on_config_error: OnConfigError::Deny,
             },
             scanner: String::new(),
@@ -98,6 +132,7 @@ impl Draft {
             syslog: true,
             facility: None,
             priority: None,
+            syslog_format: SyslogFormat::Vscan,
         }
     }
 
@@ -106,15 +141,31 @@ impl Draft {
         let _ = (option.apply)(self, text);
     }
 
-    fn apply_written(&mut self, option: &Opt, entry: &Entry) -> Option<Complaint> {
+    /// What there is to say about the value, and whether it is in force.
+    fn apply_written(&mut self, option: &Opt, entry: &Entry) -> (Option<Complaint>, bool) {
         match (option.apply)(self, &entry.value) {
-            Ok(None) => None,
-            Ok(Some(remark)) => Some(notice(entry, remark)),
+            Ok(None) => (None, true),
+            Ok(Some(remark)) => (Some(notice(entry, remark)), true),
             Err(wrong) => {
                 self.apply_own(option, option.on_mistake);
-                Some(mistake(option, entry, &wrong, option.on_mistake))
+                (Some(mistake(option, entry, &wrong, option.on_mistake)), false)
             }
         }
+    }
+
+    /// samba-vscan had two options for what `scanner` says in one, for some daemons.
+    fn join_daemons(&mut self, written: &Written) -> Vec<Complaint> {
+        if let Some(named) = [SCANNER.name, SOCKET_PATH.name].iter().find(|name| written.contains_key(*name))
+        {
+            let wrong = format!("has no effect beside \"{named}\"");
+            return daemons::entries(written)
+                .map(|entry| mistake(&SCANNER, entry, &wrong, &self.scanner))
+                .collect();
+        }
+        if let Some(scanners) = daemons::named(written) {
+            self.scanner = scanners;
+        }
+        Vec::new()
     }
 
     /// vfs_virusfilter says in two options what `scanner` says in one.
@@ -151,7 +202,8 @@ impl Draft {
                 wrong.push("names no scanner".to_owned());
             }
         }
-        let Some(entry) = written.get(SCANNER.name).or_else(|| written.get(SOCKET_PATH.name)) else {
+        let own = written.get(SCANNER.name).or_else(|| written.get(SOCKET_PATH.name));
+        let Some(entry) = own.or_else(|| daemons::entries(written).next()) else {
             return Vec::new();
         };
         let in_force = self.settings.scanners.join(", ");
@@ -176,10 +228,27 @@ impl Draft {
         inside.then(|| notice(entry, what.to_owned()))
     }
 
+    /// What only several options together could say.
+    fn correct(&self, in_force: &mut [InForce], written: &Written) {
+        for option in in_force {
+            if option.name == SCANNER.name {
+                let older = written.get(SOCKET_PATH.name).into_iter().chain(daemons::entries(written)).next();
+                if let (Source::Default, Some(older)) = (&option.source, older) {
+                    option.source = Source::Written(older.origin.clone());
+                }
+                option.value = self.settings.scanners.join(", ");
+            } else if option.name == RENAME_SUFFIX.name {
+                option.value.clone_from(&self.settings.rename_suffix);
+            }
+        }
+    }
+
     fn finish(self) -> Settings {
         let limits = |lifetime| CacheLimits { entries: self.cache_entries, lifetime };
-        let syslog =
-            self.facility.zip(self.priority).map(|(facility, priority)| Syslog { facility, priority });
+        let format = self.syslog_format;
+        let identity = format.identity(self.settings.scanners.first().map_or("", String::as_str));
+        let syslog = self.facility.zip(self.priority);
+        let syslog = syslog.map(|(facility, priority)| Syslog { facility, priority, format, identity });
         Settings {
             cache: self.cache_lifetime.map(limits).filter(|limits| limits.entries > 0),
             syslog: syslog.filter(|_| self.syslog),

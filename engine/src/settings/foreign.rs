@@ -4,7 +4,10 @@ use super::table::key;
 
 const CLAMD: &str =
     "the limits for archives are in clamd.conf (ScanArchive, MaxFiles, MaxFileSize, MaxRecursion)";
-const SCANNER: &str = "which scanner is asked, and where, is said by the option \"scanner\"";
+// Three products whose own protocol nobody ever described.
+const ANTIVIR: &str = "AntiVir is run as \"scanner = command:avscan\", or asked as savapi:";
+const MCAFEE: &str = "McAfee is run as \"scanner = command:uvscan\", or asked as mcafee://host:1344";
+const CARRIERSCAN: &str = "Symantec's engines are asked as \"scanner = symantec://host:1344\", in ICAP";
 const DAEMON: &str = "the scanner's own configuration decides";
 const STATUS: &str = "what a client is told is said by the option \"infected status\"";
 const QUARANTINE: &str =
@@ -17,13 +20,10 @@ const FOREIGN: &[(&str, &str)] = &[
     ("libclamav max files in archive", CLAMD),
     ("libclamav max archived file size", CLAMD),
     ("libclamav max recursion level", CLAMD),
-    ("antivir binary path", SCANNER),
-    ("fprotd ip", SCANNER),
-    ("fprotd port", SCANNER),
+    ("antivir binary path", ANTIVIR),
     ("fprotd args", DAEMON),
     ("fsav userinstance", DAEMON),
     ("fsav connect uid", DAEMON),
-    ("fsav socket", SCANNER),
     ("fsav config file", DAEMON),
     ("fsav binary", DAEMON),
     ("fsav db dir", DAEMON),
@@ -31,14 +31,9 @@ const FOREIGN: &[(&str, &str)] = &[
     ("fsav maxnested level", DAEMON),
     ("fsav mime scan", DAEMON),
     ("fsav timeout", "the option \"scan timeout\" limits every scan"),
-    ("icap ip", SCANNER),
-    ("icap port", SCANNER),
-    ("avp socket file", SCANNER),
-    ("oav ip", SCANNER),
-    ("oav port", SCANNER),
-    ("mcdaemon ip", SCANNER),
-    ("mcdaemon port", SCANNER),
-    ("cs ip port", SCANNER),
+    ("mcdaemon ip", MCAFEE),
+    ("mcdaemon port", MCAFEE),
+    ("cs ip port", CARRIERSCAN),
     ("config-file", "it is read from smb.conf only (vscan:config-file)"),
     // vfs_virusfilter
     ("infected file errno on open", STATUS),

@@ -6,10 +6,12 @@
 //! value; it never costs the share.
 
 mod complaint;
+mod daemons;
 mod draft;
 mod example;
 mod foreign;
 mod ini;
+mod notify;
 mod option;
 mod path_map;
 mod patterns;
@@ -30,10 +32,11 @@ use crate::action::Action;
 
 pub use complaint::{Complaint, Origin, Severity};
 pub use example::example;
+pub use notify::Notify;
 pub use option::{Alias, Kind, Opt};
 pub use path_map::PathMap;
 pub use patterns::{FileRegexp, MimeTypes, PathPatterns};
-pub use syslog::{Facility, Priority, Syslog};
+pub use syslog::{Facility, Priority, Syslog, SyslogFormat};
 pub use table::{GROUPS, Group};
 pub use value::{Lifetime, Size};
 
@@ -89,6 +92,8 @@ pub struct Settings {
     pub quarantine_directory: PathBuf,
     /// How names in quarantine begin.
     pub quarantine_prefix: String,
+    /// Content that is not infected, whatever a scanner says; None: there is no such list.
+    pub trusted_files: Option<PathBuf>,
     /// What a renamed infected file gets in front of its name; never empty together with the suffix.
     pub rename_prefix: String,
     /// What a renamed infected file gets behind its name.
@@ -105,8 +110,8 @@ pub struct Settings {
     pub syslog: Option<Syslog>,
     /// Log each decision, not only what went wrong.
     pub verbose_file_logging: bool,
-    /// Tell the client's user about an infected file.
-    pub send_warning_message: bool,
+    /// Who is told about what is found, and how.
+    pub notify: Notify,
     /// What a mistake in the configuration means for the share.
     pub on_config_error: OnConfigError,
 }
@@ -220,6 +225,30 @@ pub struct Loaded {
     pub settings: Settings,
     /// One line each, for the log.
     pub complaints: Vec<Complaint>,
+    /// Every option, in the order of the documentation.
+    pub in_force: Vec<InForce>,
+}
+
+/// An option's value, and where it comes from.
+#[derive(Clone, Debug)]
+pub struct InForce {
+    /// The option's name.
+    pub name: &'static str,
+    /// Its value, as one would write it.
+    pub value: String,
+    /// Whence.
+    pub source: Source,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nothing was written.
+    Default,
+    /// It was written there.
+    Written(Origin),
+    /// What was written there cannot be understood.
+    InsteadOf(Origin),
 }
 
 impl Loaded {
@@ -254,9 +283,15 @@ pub fn load(share: &Share<'_>, file: ConfigFile<'_>, host: &Host<'_>) -> Loaded 
 /// The same for a file that has already been read, or for none.
 pub fn load_text(share: &Share<'_>, file: Option<FileText<'_>>, host: &Host<'_>) -> Loaded {
     let (written, mut complaints) = written::collect(share, file, host);
-    let (settings, more) = draft::settle(written, share, host);
-    complaints.extend(more);
-    Loaded { settings, complaints }
+    let settled = draft::settle(written, share, host);
+    complaints.extend(settled.complaints);
+    Loaded { settings: settled.settings, complaints, in_force: settled.in_force }
+}
+
+/// What is wrong with an option of this name in smb.conf. [`load`] cannot tell that of a host that has to be asked by
+/// name; whoever can list what is written there asks here.
+pub fn complain_of_name(share: &str, name: &str, value: &str) -> Option<Complaint> {
+    written::complain_of_name(Origin::Host { share: share.to_owned() }, name, value)
 }
 
 /// A configuration file is a few kilobytes; this keeps a slip such as `/dev/zero` from filling the memory.

@@ -13,6 +13,7 @@ fn load_with(text: &str, smb_conf: &[(&str, &str)]) -> Loaded {
         Some((name, place)) if ["clamav", "sophie", "trophie"].contains(&name) && place.starts_with('/') => {
             Ok(())
         }
+        Some(("fprotd" | "oav" | "symantec", _)) => Ok(()),
         _ => Err("is no scanner".to_owned()),
     };
     let share = Share { name: "Data", path: Path::new("/srv/data") };
@@ -28,6 +29,43 @@ fn load_ok(text: &str, smb_conf: &[(&str, &str)]) -> Settings {
 
 fn lines(loaded: &Loaded) -> Vec<String> {
     loaded.complaints.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_addresses_of_samba_vscan_s_daemons_are_understood() {
+    let ports =
+        |ip: &str| [10200, 10201, 10202, 10203, 10204].map(|port| format!("fprotd:tcp:{ip}:{port}")).to_vec();
+    for (text, scanners) in [
+        ("icap ip = 192.0.2.7", vec!["symantec://192.0.2.7:1344".to_owned()]),
+        ("icap port = 1345", vec!["symantec://127.0.0.1:1345".to_owned()]),
+        ("oav port = 99\noav ip = ::1", vec!["oav:tcp:[::1]:99".to_owned()]),
+        ("fprotd ip = 192.0.2.7", ports("192.0.2.7")),
+        ("fprotd port = 10200;10201;10202;10203;10204", ports("127.0.0.1")),
+        ("fsav socket = /tmp/.fsav-0", vec!["fsav:/tmp/.fsav-0".to_owned()]),
+        ("avp socket file = /var/run/AvpCtl", vec!["kav:/var/run/AvpCtl".to_owned()]),
+    ] {
+        let host = Host { option: &|_| None, check_scanner: &|_| Ok(()) };
+        let share = Share { name: "data", path: Path::new("/srv/data") };
+        let loaded = load_text(&share, Some(FileText { path: Path::new(PATH), text }), &host);
+        assert_eq!(loaded.complaints, [], "{text}");
+        assert_eq!(loaded.settings.scanners, scanners, "{text}");
+    }
+}
+
+#[test]
+fn half_an_address_beside_a_whole_one_is_a_mistake() {
+    let loaded = load_with("scanner = clamav:/a\nicap ip = 192.0.2.7", &[]);
+    let expected = "/etc/samba/x.conf, line 2: icap ip = 192.0.2.7: has no effect beside \"scanner\"; in force: \
+                    scanner = clamav:/a";
+    assert_eq!(lines(&loaded), [expected]);
+    assert_eq!(loaded.settings.scanners, ["clamav:/a"]);
+    for half in
+        ["icap ip = a b", "icap ip = ;;", "oav port = 0", "fprotd port = 10200;;10201", "oav port = x"]
+    {
+        let loaded = load_with(half, &[]);
+        assert_eq!(loaded.complaints.len(), 1, "{half}: {:?}", lines(&loaded));
+        assert_eq!(loaded.settings.scanners, Settings::default().scanners, "{half}");
+    }
 }
 
 #[test]

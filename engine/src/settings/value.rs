@@ -1,6 +1,7 @@
 //! Texts of single values, and what they mean.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::nearest;
@@ -148,6 +149,14 @@ pub(super) fn scans_in_flight(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A TCP port.
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(number @ 1..) => Ok(number),
+        _ => Err("is not a port from 1 to 65535".to_owned()),
+    }
+}
+
 /// The beginning or the end of a file name.
 pub(super) fn name_part(text: &str) -> Result<String, String> {
     const LONGEST_PART: usize = 64;
@@ -171,6 +180,15 @@ pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, St
             Err(format!("must be one of: {list}{}", hint.unwrap_or_default()))
         }
     }
+}
+
+/// An absolute path; an empty text stands for no file.
+pub(super) fn optional_file(text: &str) -> Result<Option<PathBuf>, String> {
+    let file = PathBuf::from(text);
+    if !text.is_empty() && !file.is_absolute() {
+        return Err("must be an absolute path, without quotes, or empty".to_owned());
+    }
+    Ok((!text.is_empty()).then_some(file))
 }
 
 #[cfg(test)]

@@ -87,19 +87,12 @@ impl Layers {
     }
 
     fn add_option(&mut self, origin: Origin, name: &str, value: &str) {
-        let line = match origin {
-            Origin::Host { .. } => format!("vscan:{name} = {value}"),
-            Origin::Line { .. } | Origin::File(_) => format!("{name} = {value}"),
-        };
-        if let Some((option, prefix)) = table::find(name) {
-            let entry = Entry { value: format!("{prefix}{value}"), origin, line };
-            self.written.insert(option.name, entry);
-        } else if let Some(why) = foreign::why_ignored(name) {
-            self.complain(Severity::Ignored, origin, line, format!("has no effect here: {why}"));
-        } else {
-            let hint = nearest(name, table::all_names()).map(|known| format!(", did you mean \"{known}\"?"));
-            let wrong = format!("unknown option{}; the line has no effect", hint.unwrap_or_default());
-            self.complain(Severity::Mistake, origin, line, wrong);
+        match table::find(name) {
+            Some((option, prefix)) => {
+                let line = as_written(&origin, name, value);
+                self.written.insert(option.name, Entry { value: format!("{prefix}{value}"), origin, line });
+            }
+            None => self.complaints.extend(complain_of_name(origin, name, value)),
         }
     }
 
@@ -122,5 +115,29 @@ impl Layers {
 
     fn complain(&mut self, severity: Severity, origin: Origin, written: String, wrong: String) {
         self.complaints.push(Complaint { severity, origin, written, wrong, in_force: String::new() });
+    }
+}
+
+/// A line that names no option of ours.
+pub(super) fn complain_of_name(origin: Origin, name: &str, value: &str) -> Option<Complaint> {
+    if table::find(name).is_some() {
+        return None;
+    }
+    let (severity, wrong) = match foreign::why_ignored(name) {
+        Some(why) => (Severity::Ignored, format!("has no effect here: {why}")),
+        None => {
+            let hint = nearest(name, table::all_names()).map(|known| format!(", did you mean \"{known}\"?"));
+            let wrong = format!("unknown option{}; the line has no effect", hint.unwrap_or_default());
+            (Severity::Mistake, wrong)
+        }
+    };
+    let written = as_written(&origin, name, value);
+    Some(Complaint { severity, origin, written, wrong, in_force: String::new() })
+}
+
+fn as_written(origin: &Origin, name: &str, value: &str) -> String {
+    match origin {
+        Origin::Host { .. } => format!("vscan:{name} = {value}"),
+        Origin::Line { .. } | Origin::File(_) => format!("{name} = {value}"),
     }
 }

@@ -1,7 +1,7 @@
-//! What smbd finds around it: its own /dev, its own folder of modules, its own users.
+//! What smbd finds around it: its own /dev and /run, its own folder of modules, its own users.
 //!
-//! smbd runs in a private mount namespace. There, [`prepare`] puts folders of the rig in the place of /dev and of
-//! Samba's modules; the machine sees nothing of it.
+//! smbd runs in a private mount namespace. There, [`prepare`] puts folders of the rig in the place of /dev, of /run (where
+//! the machine's journald would listen) and of Samba's modules; the machine sees nothing of it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,13 +15,14 @@ use super::{OTHER_USER, PASSWORD, USER, system};
 const MOUNTS: &str = r#"
 for node in null zero full random urandom tty shm pts; do mount --bind /dev/$node "$RIG/dev/$node"; done
 mount --rbind "$RIG/dev" "$SYSTEM/dev"
+mount --bind "$RIG/run" "$SYSTEM/run"
 mount --bind "$SYSTEM$MODULES" "$RIG/samba-modules"
 mount --bind "$RIG/modules" "$SYSTEM$MODULES"
 "#;
 
 /// The folders that must be there before the shell script `prepare`.
-pub(super) fn lay_out(root: &Path, with_our_module: bool) {
-    lay_out_modules(root, with_our_module);
+pub(super) fn lay_out(root: &Path, vscan: Option<&Path>) {
+    lay_out_modules(root, vscan);
     lay_out_dev(root);
 }
 
@@ -46,15 +47,15 @@ fn modules_dir() -> PathBuf {
 /// A folder that stands for Samba's own: the same modules, by way of `samba-modules`, and ours.
 ///
 /// smbd refuses `vfs objects = /path/to/vscan` (NT_STATUS_INVALID_PARAMETER), so the module must be found by name.
-fn lay_out_modules(root: &Path, with_ours: bool) {
+fn lay_out_modules(root: &Path, vscan: Option<&Path>) {
     let dir = root.join("modules");
     fs::create_dir(&dir).unwrap();
     for entry in fs::read_dir(system::on_the_machine(&modules_dir())).unwrap().flatten() {
         symlink(root.join("samba-modules").join(entry.file_name()), dir.join(entry.file_name())).unwrap();
     }
-    if with_ours {
-        let _ = fs::remove_file(dir.join("vscan.so"));
-        let (module, place) = (crate::module::module(), dir.join("vscan.so"));
+    if let Some(module) = vscan {
+        let place = dir.join("vscan.so");
+        let _ = fs::remove_file(&place);
         match system::root() {
             None => symlink(module, place).unwrap(),
             // A link would lead nowhere in there.

@@ -7,22 +7,9 @@ use vscan_backends::verdict::{MinorError, MinorErrorKind};
 
 use super::*;
 
-#[derive(Default)]
-struct Lines(RefCell<Vec<String>>);
-
-impl Log for Lines {
-    fn wants(&self, _: Level) -> bool {
-        true
-    }
-
-    fn line(&self, _: Level, text: &str) {
-        self.0.borrow_mut().push(text.to_owned());
-    }
-}
-
 struct Bench {
     pool: Pool,
-    log: Lines,
+    lines: RefCell<Vec<String>>,
     now: Instant,
 }
 
@@ -34,7 +21,7 @@ impl Bench {
         let specs = ["clamav:/a", "sophie:/b", "fsav:/c"].map(str::to_owned);
         let pool = Pool::new(&specs, mode).unwrap();
         pool.start.set(0);
-        Self { pool, log: Lines::default(), now: Instant::now() }
+        Self { pool, lines: RefCell::default(), now: Instant::now() }
     }
 
     fn next(&self, round: &mut Round) -> Option<&'static str> {
@@ -42,14 +29,16 @@ impl Bench {
     }
 
     fn heard(&self, round: &mut Round, outcome: &Outcome) {
-        let within = Within { now: self.now, deadline: self.now + LONG, log: &self.log };
+        let tell = |change: Change| self.lines.borrow_mut().push(change.line);
+        let within = Within { now: self.now, deadline: self.now + LONG, tell: &tell };
         self.pool.heard(round, outcome, true, &within);
     }
 
     /// It took so long to find that it cannot be reached.
     fn unreachable(&mut self, round: &mut Round, took: Duration) {
         self.now += took;
-        let within = Within { now: self.now, deadline: self.now + LONG, log: &self.log };
+        let tell = |change: Change| self.lines.borrow_mut().push(change.line);
+        let within = Within { now: self.now, deadline: self.now + LONG, tell: &tell };
         self.pool.heard(round, &down(), false, &within);
     }
 
@@ -65,7 +54,7 @@ impl Bench {
     }
 
     fn lines(&self) -> Vec<String> {
-        std::mem::take(&mut *self.log.0.borrow_mut())
+        self.lines.take()
     }
 }
 
@@ -181,7 +170,8 @@ fn a_file_that_takes_all_the_time_brings_no_scanner_down() {
     let bench = Bench::new(ScannerMode::First);
     let mut round = Round::default();
     bench.next(&mut round);
-    let within = Within { now: bench.now, deadline: bench.now, log: &bench.log };
+    let tell = |change: Change| bench.lines.borrow_mut().push(change.line);
+    let within = Within { now: bench.now, deadline: bench.now, tell: &tell };
     bench.pool.heard(&mut round, &down(), true, &within);
     assert_eq!(bench.lines(), [""; 0]);
     assert_eq!(bench.pool.answer(&round, |_| true).outcome, down());

@@ -3,7 +3,7 @@
 use super::Group;
 use super::{set, words};
 use crate::settings::option::{Kind, Opt};
-use crate::settings::syslog::{FACILITIES, PRIORITIES};
+use crate::settings::syslog::{FACILITIES, FORMATS, PRIORITIES};
 use crate::settings::value::{choice, yes_no};
 
 pub(super) const GROUP: Group = Group {
@@ -15,7 +15,8 @@ pub(super) const GROUP: Group = Group {
             kind: Kind::YesNo,
             default: "yes",
             on_mistake: "yes",
-            help: "Log to syslog as well as to Samba's log.",
+            help: "Log to syslog as well as to Samba's log. Where systemd's journal is, it gets each line with all facts as \
+               fields, such as VSCAN_PATH and VSCAN_THREAT, and hands it on to syslog by itself.",
             apply: |draft, text| set(&mut draft.syslog, yes_no(text)),
         },
         Opt {
@@ -35,6 +36,17 @@ pub(super) const GROUP: Group = Group {
             on_mistake: "notice",
             help: "The priority of ordinary lines in syslog. Infected files and trouble are at least err.",
             apply: |draft, text| set(&mut draft.priority, choice(text, PRIORITIES).map(Some)),
+        },
+        Opt {
+            name: "syslog format",
+            aliases: &[],
+            kind: Kind::Choice(|| words(FORMATS)),
+            default: "vscan",
+            on_mistake: "vscan",
+            help: "How lines in syslog are worded. vscan: as in Samba's log. samba-vscan: as samba-vscan did, for programs \
+               that read logs: ALERT for infected files, ERROR or INFO for all others, and smbd_vscan-clamav, say, as \
+               the name of the program.",
+            apply: |draft, text| set(&mut draft.syslog_format, choice(text, FORMATS)),
         },
         Opt {
             name: "verbose file logging",

@@ -1,20 +1,100 @@
 //! Who is told about an infected file.
 
+use std::path::PathBuf;
+
 use super::Group;
 use super::set;
-use crate::settings::option::{Kind, Opt};
-use crate::settings::value::yes_no;
+use crate::settings::option::{Applied, Kind, Opt};
+use crate::settings::value::{port, timeout, yes_no};
+
+fn set_path(field: &mut PathBuf, text: &str) -> Applied {
+    let path = PathBuf::from(text);
+    if !path.is_absolute() || text.contains(char::is_control) {
+        return Err("must be an absolute path, without quotes".to_owned());
+    }
+    *field = path;
+    Ok(None)
+}
+
+fn set_time(field: &mut std::time::Duration, text: &str) -> Applied {
+    let (time, remark) = timeout(text)?;
+    *field = time;
+    Ok(remark)
+}
 
 pub(super) const GROUP: Group = Group {
     title: "Messages",
-    options: &[Opt {
-        name: "send warning message",
-        aliases: &[],
-        kind: Kind::YesNo,
-        default: "yes",
-        on_mistake: "yes",
-        help: "Tell the user of the client about an infected file. Accepted, but without effect in this \
-               release: no message is sent yet.",
-        apply: |draft, text| set(&mut draft.settings.send_warning_message, yes_no(text)),
-    }],
+    options: &[
+        Opt {
+            name: "send warning message",
+            aliases: &[],
+            kind: Kind::YesNo,
+            default: "yes",
+            on_mistake: "yes",
+            help: "Send a pop-up message (WinPopup, Windows Messenger) to a client that came upon an infected file. Windows \
+               up to XP shows them, and so does Samba with \"message command\". Any other client is left alone for an \
+               hour, and one line in the log says so.",
+            apply: |draft, text| set(&mut draft.settings.notify.channels.messenger.is_on, yes_no(text)),
+        },
+        Opt {
+            name: "warning message",
+            aliases: &[],
+            kind: Kind::Text,
+            default: "%f on %S is infected with %v.\\n\\nAccess was denied; %a.\\nPlease ask your administrator for help.",
+            on_mistake: "%f on %S is infected with %v.\\n\\nAccess was denied; %a.\\nPlease ask your administrator for help.",
+            help: "The text of that message. %f is the file's path in the share and %F that on the server, %v the virus, %a \
+               what was done with the file, %S the share, %P its directory, %u the user, %I, %m and %M the client's address, \
+               NetBIOS name and name in the network, %i, %L and %h the server's, %d the smbd, %n the scanner, %% a percent \
+               sign, and \\n begins a new line.",
+            apply: |draft, text| set(&mut draft.settings.notify.channels.messenger.text, Ok(text.to_owned())),
+        },
+        Opt {
+            name: "messenger port",
+            aliases: &[],
+            kind: Kind::Number,
+            default: "139",
+            on_mistake: "139",
+            help: "The client's port for such messages. On 445, there is no session request, and names do not matter.",
+            apply: |draft, text| set(&mut draft.settings.notify.channels.messenger.port, port(text)),
+        },
+        Opt {
+            name: "notify interval",
+            aliases: &[],
+            kind: Kind::Duration,
+            default: "10",
+            on_mistake: "10",
+            help: "The first event is told at once. Those that follow, for the same recipient and share, are collected for \
+               this long and told as one, with their number. Each further message takes four times as long.",
+            apply: |draft, text| set_time(&mut draft.settings.notify.channels.pace.first, text),
+        },
+        Opt {
+            name: "longest notify interval",
+            aliases: &[],
+            kind: Kind::Duration,
+            default: "1h",
+            on_mistake: "1h",
+            help: "How long events are collected at most. When nothing has happened for so long as they were collected, the \
+               next event is told at once again.",
+            apply: |draft, text| set_time(&mut draft.settings.notify.channels.pace.longest, text),
+        },
+        Opt {
+            name: "notify spool",
+            aliases: &[],
+            kind: Kind::Path,
+            default: "/var/spool/vscan",
+            on_mistake: "/var/spool/vscan",
+            help: "Where events wait until they are sent. The directory must belong to root alone; it is made when it is \
+               missing.",
+            apply: |draft, text| set_path(&mut draft.settings.notify.spool, text),
+        },
+        Opt {
+            name: "notify program",
+            aliases: &[],
+            kind: Kind::Path,
+            default: "/usr/libexec/vscan-notify",
+            on_mistake: "/usr/libexec/vscan-notify",
+            help: "The program that sends them. smbd starts it when there is something to send, and it ends by itself.",
+            apply: |draft, text| set_path(&mut draft.settings.notify.program, text),
+        },
+    ],
 };

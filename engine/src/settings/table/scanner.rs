@@ -1,22 +1,13 @@
 //! Which scanner is asked, and how.
 
-use std::path::PathBuf;
-
 use super::Group;
 use super::{set, words};
 use crate::settings::ScannerMode;
+use crate::settings::daemons::{check_host, check_ports};
+use crate::settings::draft::Draft;
 use crate::settings::option::{Alias, Applied, Kind, Opt};
 use crate::settings::path_map::PathMap;
-use crate::settings::value::{choice, interval};
-
-fn set_epoch_file(field: &mut Option<PathBuf>, text: &str) -> Applied {
-    let file = PathBuf::from(text);
-    if !text.is_empty() && !file.is_absolute() {
-        return Err("must be an absolute path, without quotes, or empty".to_owned());
-    }
-    *field = (!text.is_empty()).then_some(file);
-    Ok(None)
-}
+use crate::settings::value::{choice, interval, optional_file};
 
 const SCANNER_MODE: &[(&str, ScannerMode)] =
     &[("first", ScannerMode::First), ("balance", ScannerMode::Balance), ("all", ScannerMode::All)];
@@ -27,6 +18,8 @@ pub(in crate::settings) const SCANNER: Opt = Opt {
         Alias { name: "clamd socket name", prefix: "clamav:" },
         Alias { name: "sophie socket name", prefix: "sophie:" },
         Alias { name: "trophie socket name", prefix: "trophie:" },
+        Alias { name: "fsav socket", prefix: "fsav:" },
+        Alias { name: "avp socket file", prefix: "kav:" },
     ],
     kind: Kind::Text,
     default: "clamav:/var/run/clamav/clamd.ctl",
@@ -48,11 +41,42 @@ pub(in crate::settings) const SOCKET_PATH: Opt = Opt {
     apply: |draft, text| set(&mut draft.socket_path, Ok(text.to_owned())),
 };
 
+/// One half of a scanner's address, as samba-vscan had it; the halves are put together in `daemons`.
+const fn half(name: &'static str, help: &'static str, apply: fn(&mut Draft, &str) -> Applied) -> Opt {
+    Opt { name, aliases: &[], kind: Kind::Text, default: "", on_mistake: "", help, apply }
+}
+
+const fn host(name: &'static str, help: &'static str) -> Opt {
+    half(name, help, |_, text| check_host(text).map(|()| None))
+}
+
+const fn port(name: &'static str, help: &'static str) -> Opt {
+    half(name, help, |_, text| check_ports(text).map(|()| None))
+}
+
 pub(super) const GROUP: Group = Group {
     title: "Scanners",
     options: &[
         SCANNER,
         SOCKET_PATH,
+        host(
+            "icap ip",
+            "samba-vscan's words for a Symantec engine: with \"icap port\", the same as symantec://ip:port in \"scanner\".",
+        ),
+        port("icap port", "The port that belongs to \"icap ip\": 1344 if nothing else is said."),
+        host(
+            "oav ip",
+            "samba-vscan's words for OpenAntiVirus: with \"oav port\", the same as oav:tcp:ip:port in \"scanner\".",
+        ),
+        port("oav port", "The port that belongs to \"oav ip\": 8127 if nothing else is said."),
+        host(
+            "fprotd ip",
+            "samba-vscan's words for f-protd: with \"fprotd port\", the same as a list of fprotd:tcp:ip:port in \"scanner\".",
+        ),
+        port(
+            "fprotd port",
+            "The ports that belong to \"fprotd ip\", tried in this order: 10200;10201;10202;10203;10204 if nothing else is said.",
+        ),
         Opt {
             name: "scanner mode",
             aliases: &[],
@@ -95,7 +119,7 @@ pub(super) const GROUP: Group = Group {
             help: "Touching this file voids all results that are remembered. For signatures that do not show in the \
                scanner's version, such as home-made ones: have freshclam's OnUpdateExecute touch it. Empty: there is no \
                such file.",
-            apply: |draft, text| set_epoch_file(&mut draft.settings.signature_epoch_file, text),
+            apply: |draft, text| set(&mut draft.settings.signature_epoch_file, optional_file(text)),
         },
     ],
 };

@@ -4,16 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-/// What Exim made of a scanner's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Judgement {
-    /// Nothing was found.
-    Clean,
-    /// This was found.
-    Malware(String),
-    /// Neither; all that Exim said.
-    Trouble(String),
-}
+use super::Judgement;
 
 /// Has Exim ask the scanner that `av_scanner =` describes about some message.
 pub fn judge(av_scanner: &str) -> Judgement {

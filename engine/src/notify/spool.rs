@@ -1,0 +1,171 @@
+//! The spool: where smbds leave events, and `vscan-notify` finds them.
+//!
+//! An event says which commands are to be run, so only root may put one there: the directory is root's alone, or it is
+//! not used. An event is there whole or not at all, because it gets its name when it is written.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, Dir, FlockOperation, Mode, OFlags, flock, fstat, ftruncate, open, openat, renameat, unlinkat,
+};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use super::Event;
+
+/// More events are counted, not kept.
+pub(super) const MOST_EVENTS: usize = 20_000;
+
+/// One byte for each event that was not kept.
+const OVERFLOW: &str = "overflow";
+
+/// Held by who attends to the spool.
+const LOCK: &str = "lock";
+
+const SUFFIX: &[u8] = b".json";
+
+/// The directory of events.
+pub struct Spool {
+    dir: OwnedFd,
+}
+
+/// What became of some events.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// They are in the spool.
+    All,
+    /// There was no room for so many of them.
+    Not(usize),
+}
+
+/// The right to send what is in the spool; one process has it at a time.
+pub struct Attendance(#[expect(dead_code, reason = "the lock ends with it")] OwnedFd);
+
+impl Spool {
+    /// Opens the directory, or makes it. It must belong to the user of this process, and to nobody else.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        // Without a trailing slash, which would follow a symbolic link.
+        let path: PathBuf = path.components().collect();
+        DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = open(&path, flags, Mode::empty())?;
+        let stat = fstat(&dir)?;
+        if stat.st_uid != geteuid().as_raw() || stat.st_mode & 0o077 != 0 {
+            return Err(io::Error::other("others than root have rights to it; it needs mode 0700"));
+        }
+        Ok(Self { dir })
+    }
+
+    /// Puts events into the spool, as far as there is room.
+    pub fn store(&self, events: &[Event]) -> io::Result<Stored> {
+        let room = MOST_EVENTS.saturating_sub(self.names()?.len());
+        let (kept, rest) = events.split_at(room.min(events.len()));
+        for event in kept {
+            self.store_one(event)?;
+        }
+        if rest.is_empty() {
+            return Ok(Stored::All);
+        }
+        let mut count = File::from(self.open_overflow()?);
+        count.write_all(&vec![b'.'; rest.len()])?;
+        Ok(Stored::Not(rest.len()))
+    }
+
+    fn store_one(&self, event: &Event) -> io::Result<()> {
+        let name = [event.id.as_bytes(), SUFFIX].concat();
+        let part = [b".", event.id.as_bytes()].concat();
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&self.dir, part.as_slice(), flags, Mode::RUSR | Mode::WUSR)?;
+        let written = File::from(file)
+            .write_all(&serde_json::to_vec(event)?)
+            .and_then(|()| Ok(renameat(&self.dir, part.as_slice(), &self.dir, name.as_slice())?));
+        if written.is_err() {
+            // Such as of a full disk: half an event must not stay.
+            let _ = unlinkat(&self.dir, part.as_slice(), AtFlags::empty());
+        }
+        written
+    }
+
+    fn open_overflow(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&self.dir, OVERFLOW, flags, Mode::RUSR | Mode::WUSR)?;
+        flock(&file, FlockOperation::LockExclusive)?;
+        Ok(file)
+    }
+
+    /// Whether somebody attends to the spool. Who has stored events and hears "no" must start somebody who does.
+    pub fn is_attended(&self) -> io::Result<bool> {
+        Ok(self.attend()?.is_none())
+    }
+
+    /// Takes the right to send what is here, for as long as the result lives; None if somebody else has it.
+    ///
+    /// Who gives it up must look into the spool once more after that, and take it again if there is anything: smbd has
+    /// seen that somebody attends, and has started nobody.
+    pub fn attend(&self) -> io::Result<Option<Attendance>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let lock = openat(&self.dir, LOCK, flags, Mode::RUSR | Mode::WUSR)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Attendance(lock))),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// The names of all events, oldest first.
+    pub fn names(&self) -> io::Result<Vec<OsString>> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.dir)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name.ends_with(SUFFIX) && !name.starts_with(b".") {
+                names.push(OsStr::from_bytes(name).to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Reads an event.
+    pub fn read(&self, name: &OsStr) -> io::Result<Event> {
+        let mut bytes = Vec::new();
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        File::from(openat(&self.dir, name, flags, Mode::empty())?).read_to_end(&mut bytes)?;
+        Ok(serde_json::from_slice(&bytes)?)
+    }
+
+    /// Removes an event that everybody has been told of.
+    pub fn remove(&self, name: &OsStr) -> io::Result<()> {
+        Ok(unlinkat(&self.dir, name, AtFlags::empty())?)
+    }
+
+    /// Puts a file that is no event out of the way; it is kept.
+    pub fn put_aside(&self, name: &OsStr) -> io::Result<()> {
+        let mut aside = name.to_owned();
+        aside.push(".bad");
+        Ok(renameat(&self.dir, name, &self.dir, aside)?)
+    }
+
+    /// How many events have not been kept since the last call.
+    pub fn take_overflow(&self) -> io::Result<u64> {
+        let file = self.open_overflow()?;
+        let count = u64::try_from(fstat(&file)?.st_size).unwrap_or(0);
+        if count > 0 {
+            ftruncate(&file, 0)?;
+        }
+        Ok(count)
+    }
+
+    /// A file of the program that attends to the spool.
+    pub fn open_private(&self, name: &str, flags: OFlags) -> io::Result<File> {
+        let flags = flags | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(openat(&self.dir, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+    }
+}

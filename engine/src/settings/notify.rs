@@ -1,0 +1,16 @@
+//! Who is told about what is found.
+
+use std::path::PathBuf;
+
+use crate::notify::Channels;
+
+/// How people are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notify {
+    /// Where events wait to be sent; absolute.
+    pub spool: PathBuf,
+    /// What sends them; absolute.
+    pub program: PathBuf,
+    /// What the program needs to know.
+    pub channels: Channels,
+}

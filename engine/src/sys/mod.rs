@@ -1,0 +1,9 @@
+//! What the operating system can do and no safe library offers: the engine's only `unsafe` code.
+//!
+//! One file for each concern, with a safe face. `SAFETY.md` has the rules of the process that this runs in.
+#![allow(unsafe_code)]
+
+mod keeper;
+pub mod program;
+#[cfg(test)]
+mod tests;

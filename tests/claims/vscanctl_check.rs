@@ -1,0 +1,85 @@
+//! `vscanctl check`.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
+use vscan_tests::clamd::Clamd;
+use vscan_tests::share::Share;
+use vscan_tests::smbd::Smbd;
+
+use crate::protected::{SHARE, clamav_at, conf};
+
+fn clamav() -> String {
+    clamav_at(&Clamd::shared().socket())
+}
+
+#[test]
+fn a_sound_configuration_has_no_mistakes() {
+    let smbd = Smbd::with(Share::vscan(SHARE, &conf(&clamav(), "scan timeout = 10")));
+    let said = smbd.vscanctl(&["check"]).exits(0);
+    said.says(&["ok", "smbd", "vscan knows"])
+        .says(&["ok", "vfs/vscan.so can be loaded"])
+        .says(&["scan timeout = 10", "/conf/s.conf:5"])
+        .says(&["ok", "clamav at ", "ClamAV"])
+        .says(&["quarantine", "is not there yet"])
+        .says(&["No mistakes."]);
+}
+
+#[test]
+fn every_mistake_is_named_with_its_place() {
+    let own = conf(&clamav(), "scan on opne = no\nmax file size = lots");
+    let share = Share::vscan(SHARE, &own).option("vscan:scan on clsoe", "no");
+    let smbd = Smbd::new().share(share).share(Share::plain("open")).start();
+    smbd.vscanctl(&["check"])
+        .exits(1)
+        .says(&["MISTAKE", "/conf/s.conf, line 5", "scan on opne", "did you mean \"scan on open\"?"])
+        .says(&["MISTAKE", "/conf/s.conf, line 6", "max file size = lots", "in force: max file size = 0"])
+        .says(&["MISTAKE", "smb.conf, share s", "vscan:scan on clsoe", "did you mean \"scan on close\"?"])
+        .says(&["open", "/shares/open"])
+        .says(&["3 mistakes."]);
+    smbd.vscanctl(&["check", "--share", "open"]).exits(1).says(&["MISTAKE", "no share is protected"]);
+    let said = smbd.vscanctl(&["check", "--share", "nosuch"]).exits(2);
+    assert!(said.err.contains("there is no share nosuch; the shares are: s, open"), "{}", said.err);
+}
+
+#[test]
+fn a_scanner_that_is_down_is_a_mistake() {
+    let smbd = Smbd::with(Share::vscan(SHARE, &conf("clamav:/nowhere/clamd.sock", "")));
+    let said = smbd.vscanctl(&["check", "--json"]).exits(1).json();
+    assert_eq!(said["mistakes"], 1, "{said:#}");
+    assert_eq!(said["scanners"][0]["answers"], false);
+    assert!(said["scanners"][0]["remark"]["text"].as_str().unwrap().contains("is the scanner running?"));
+}
+
+#[test]
+fn a_quarantine_and_a_configuration_that_others_can_write_to_are_mistakes() {
+    let smbd = Smbd::with(Share::vscan(SHARE, &conf(&clamav(), "")));
+    fs::create_dir(smbd.path("quarantine")).unwrap();
+    fs::set_permissions(smbd.path("quarantine"), Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(smbd.path("conf/s.conf"), Permissions::from_mode(0o666)).unwrap();
+    smbd.vscanctl(&["check"])
+        .exits(1)
+        .says(&["MISTAKE", "quarantine", "writable for others than root"])
+        .says(&["MISTAKE", "configuration", "/conf/s.conf", "can turn scanning off"]);
+    fs::set_permissions(smbd.path("quarantine"), Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(smbd.path("conf/s.conf"), Permissions::from_mode(0o644)).unwrap();
+    smbd.vscanctl(&["check"]).exits(0).says(&["ok", "quarantine", "for root only", "free"]);
+}
+
+#[test]
+fn json_has_every_setting_with_its_source() {
+    let share = Share::vscan(SHARE, &conf(&clamav(), "")).option("vscan:scan timeout", "20");
+    let smbd = Smbd::with(share);
+    let said = smbd.vscanctl(&["check", "--json"]).exits(0).json();
+    let settings = said["shares"][0]["settings"].as_array().unwrap().clone();
+    let of = |name: &str| settings.iter().find(|setting| setting["name"] == name).unwrap().clone();
+    assert_eq!(
+        (of("scan timeout")["value"].as_str(), of("scan timeout")["source"].as_str()),
+        (Some("20"), Some("smb.conf"))
+    );
+    assert_eq!(
+        (of("enforce")["value"].as_str(), of("enforce")["source"].as_str()),
+        (Some("yes"), Some("default"))
+    );
+    assert!(said["shares"][0]["path"]["text"].as_str().unwrap().ends_with("/shares/s"));
+}

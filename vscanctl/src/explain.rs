@@ -1,0 +1,302 @@
+//! `vscanctl explain`: what would happen at an open of a file, rule by rule.
+//!
+//! The rules and what follows from a verdict are the engine's own ([`policy`]): what is said here is what smbd would do.
+
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use serde::Serialize;
+use vscan_backends::dialogue::Outcome;
+use vscan_backends::verdict::Verdict;
+use vscan_engine::action::{Action, Bytes};
+use vscan_engine::filetype::mime_type;
+use vscan_engine::identity::Identity;
+use vscan_engine::policy::{self, Access, Facts, Plan, RULES, Rule, Status};
+use vscan_engine::protection::Place;
+use vscan_engine::settings::{Loaded, ScanOnClose, Settings, Size};
+
+use crate::cli::{Cli, ExplainArguments};
+use crate::output::{Colour, Out, exact, reason, shown, table};
+use crate::protection::{Visitor, protect};
+use crate::samba::SmbConf;
+use crate::shares::{self, Share};
+use crate::{Exit, Trouble};
+
+#[derive(Serialize)]
+struct Explanation {
+    path: Bytes,
+    share: String,
+    steps: Vec<Step>,
+    answer: Answer,
+    text: String,
+}
+
+/// One rule, and what it says.
+#[derive(Serialize)]
+struct Step {
+    rule: &'static str,
+    setting: Option<String>,
+    says: String,
+    decides: bool,
+}
+
+/// What the client gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Allowed,
+    DeniedInfected,
+    DeniedAccess,
+    /// Only a scan can tell.
+    Scanned,
+}
+
+pub fn run(arguments: &ExplainArguments, cli: &Cli, out: &Out) -> Result<Exit, Trouble> {
+    let path = std::path::absolute(&arguments.path)
+        .and_then(|path| path.parent().unwrap_or(Path::new("/")).canonicalize().map(|parent| (path, parent)))
+        .map(|(path, parent)| path.file_name().map_or(parent.clone(), |name| parent.join(name)))
+        .map_err(|error| format!("{}: {}", shown(&arguments.path), reason(&error)))?;
+    let shares = shares::all(&SmbConf::read(cli.config.as_deref())?);
+    let (share, root) = shares::reaching(&shares, &path, arguments.share.as_deref())?;
+    let explanation = match &share.protection {
+        None => unprotected(share, &path),
+        Some(loaded) => Subject::open(share, loaded, root, &path)?.explain(arguments.scan)?,
+    };
+    out.answer(&explanation, |out| explanation.text(out))?;
+    Ok(match explanation.answer {
+        Answer::Allowed | Answer::Scanned => Exit::Good,
+        Answer::DeniedInfected | Answer::DeniedAccess => Exit::Bad,
+    })
+}
+
+fn unprotected(share: &Share, path: &Path) -> Explanation {
+    Explanation {
+        path: exact(path),
+        share: share.name.clone(),
+        steps: Vec::new(),
+        answer: Answer::Allowed,
+        text: format!("allowed: share {} is not protected (\"vfs objects\" has no vscan)", share.name),
+    }
+}
+
+impl Explanation {
+    fn text(&self, out: &Out) -> String {
+        let rows = self.steps.iter().map(|step| {
+            let setting = step.setting.as_deref().map(|value| format!(" = {value}")).unwrap_or_default();
+            let mark = if step.decides { "=>" } else { "" };
+            vec![mark.to_owned(), format!("{}{setting}", step.rule), step.says.clone()]
+        });
+        let colour = match self.answer {
+            Answer::Allowed => Colour::Green,
+            Answer::Scanned => Colour::Yellow,
+            Answer::DeniedInfected | Answer::DeniedAccess => Colour::Red,
+        };
+        table(&rows.collect::<Vec<_>>(), 0) + &out.coloured(&self.text, colour) + "\n"
+    }
+}
+
+/// A file in a protected share.
+struct Subject<'a> {
+    share: &'a Share,
+    loaded: &'a Loaded,
+    root: PathBuf,
+    path: PathBuf,
+    in_share: Vec<u8>,
+    file: File,
+    identity: Identity,
+}
+
+impl<'a> Subject<'a> {
+    fn open(share: &'a Share, loaded: &'a Loaded, root: PathBuf, path: &Path) -> Result<Self, Trouble> {
+        // Not one that waits, or acts, when it is opened.
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let failed = |error: std::io::Error| format!("{}: {}", shown(path), reason(&error));
+        let anchor = open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
+        let stat = fstat(&anchor).map_err(|errno| failed(errno.into()))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(format!("{} is not a regular file: vscan does not look at it", shown(path)));
+        }
+        let file = File::open(path).map_err(failed)?;
+        let in_share = path.strip_prefix(&root).unwrap_or(path).as_os_str().as_bytes().to_vec();
+        let path = path.to_owned();
+        Ok(Self { share, loaded, root, path, in_share, file, identity: Identity::of(&stat) })
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.loaded.settings
+    }
+
+    fn explain(&self, may_scan: bool) -> Result<Explanation, Trouble> {
+        let mut steps =
+            vec![self.step("share", format!("{} ({})", self.share.name, shown(&self.share.path)))];
+        let (answer, text) = self.answer(&mut steps, may_scan)?;
+        if let Some(last) = steps.last_mut() {
+            last.decides = true;
+        }
+        Ok(Explanation { path: exact(&self.path), share: self.share.name.clone(), steps, answer, text })
+    }
+
+    fn step(&self, rule: &'static str, says: impl Into<String>) -> Step {
+        let in_force = self.loaded.in_force.iter().find(|option| option.name == rule);
+        let setting = in_force.map(|option| option.value.clone());
+        Step { rule, setting, says: says.into(), decides: false }
+    }
+
+    fn answer(&self, steps: &mut Vec<Step>, may_scan: bool) -> Result<(Answer, String), Trouble> {
+        if self.loaded.refuses_opens() {
+            steps.push(self.step("on config error", "the configuration has mistakes (see vscanctl check)"));
+            return Ok((
+                Answer::DeniedAccess,
+                "denied: access denied, for every file of this share".to_owned(),
+            ));
+        }
+        if !self.settings().scan_on_open {
+            steps.push(self.step("scan on open", "files are not scanned when they are opened"));
+            let after = if self.settings().scan_on_close == ScanOnClose::No {
+                ""
+            } else {
+                "; scanned when it was changed and is closed"
+            };
+            return Ok((Answer::Allowed, format!("allowed without a scan{after}")));
+        }
+        if let Some(plan) = self.ask_the_rules(steps) {
+            return Ok(match plan {
+                Plan::Skip(reason) => (Answer::Allowed, format!("allowed without a scan: {reason}")),
+                Plan::Refuse(reason) => {
+                    (Answer::DeniedAccess, format!("denied: access denied, for {reason}"))
+                }
+                Plan::Scan => (Answer::Scanned, String::new()),
+            });
+        }
+        let scanners = self.settings().scanners.join(", ");
+        if !may_scan {
+            steps.push(self.step("scanner", "no rule decides: the open waits for a scan"));
+            return Ok((
+                Answer::Scanned,
+                format!("scanned by {scanners} before the open goes on (--scan does that now)"),
+            ));
+        }
+        let started = Instant::now();
+        let outcome = self.scan()?;
+        let took = format!(" (scanned in {:.1} ms)", started.elapsed().as_secs_f64() * 1000.0);
+        steps.push(self.step("scanner", verdict(&outcome) + &took));
+        Ok(self.consequence(&outcome))
+    }
+
+    /// Up to the first rule that decides.
+    fn ask_the_rules(&self, steps: &mut Vec<Step>) -> Option<Plan> {
+        let file_type = || mime_type(self.file.as_fd());
+        let facts = Facts {
+            path: self.path.as_os_str().as_bytes(),
+            path_in_share: &self.in_share,
+            size: self.identity.size,
+            file_type: &file_type,
+        };
+        for rule in RULES {
+            let plan = rule.says(&facts, self.settings());
+            let says = match &plan {
+                None => self.passes(rule),
+                Some(Plan::Skip(reason)) => Some(format!("not scanned: {reason}")),
+                Some(Plan::Refuse(reason)) => Some(format!("refused: {reason}")),
+                Some(Plan::Scan) => Some("scanned".to_owned()),
+            };
+            steps.extend(says.map(|says| self.step(name(rule), says)));
+            if plan.is_some() {
+                return plan;
+            }
+        }
+        None
+    }
+
+    /// What there is to say of a rule that lets a file pass; None where that would be no news.
+    fn passes(&self, rule: Rule) -> Option<String> {
+        let size = Size(self.identity.size);
+        let settings = self.settings();
+        match rule {
+            Rule::Empty => Some(format!("{} bytes", size.0)),
+            Rule::ExcludePaths => {
+                (!settings.exclude_paths.is_empty()).then(|| "does not cover it".to_owned())
+            }
+            Rule::IncludePaths => (!settings.include_paths.is_empty()).then(|| "covers it".to_owned()),
+            Rule::ExcludeFileRegexp => {
+                settings.exclude_file_regexp.as_ref().map(|_| "does not match its path".to_owned())
+            }
+            Rule::MinFileSize => (settings.min_file_size.0 > 0).then(|| "it is not smaller".to_owned()),
+            Rule::OverLimitAllowed => {
+                let limit = settings.max_file_size?;
+                (size <= limit).then(|| "it is not larger".to_owned())
+            }
+            Rule::ExcludeFileTypes => (!settings.exclude_file_types.is_empty()).then(|| {
+                let mime = mime_type(self.file.as_fd());
+                format!("{} is not among them", mime.as_deref().unwrap_or("an unknown type"))
+            }),
+            Rule::OverLimitDenied => None,
+        }
+    }
+
+    fn scan(&self) -> Result<Outcome, Trouble> {
+        let protection = protect(self.loaded)?;
+        let file =
+            self.file.try_clone().map_err(|error| format!("{}: {}", shown(&self.path), reason(&error)))?;
+        let place = Place { path: self.path.as_os_str().as_bytes(), path_in_share: &self.in_share };
+        let deadline = Instant::now() + self.settings().scan_timeout;
+        let visitor = Visitor::new(&self.share.name, &self.root);
+        let scan = protection.begin(file.into(), &place, deadline);
+        let ended = protection.wait_for_end(scan, &place, &visitor.context());
+        Ok(ended.answer().outcome.clone())
+    }
+
+    /// What follows from a verdict.
+    fn consequence(&self, outcome: &Outcome) -> (Answer, String) {
+        let decision = policy::after(outcome, self.settings());
+        let says = verdict(outcome);
+        match decision.access {
+            Access::Allow => (Answer::Allowed, format!("allowed: {says}")),
+            Access::AllowUnenforced(_) => {
+                (Answer::Allowed, format!("allowed, because of \"enforce = no\": {says}"))
+            }
+            Access::Deny(status) => {
+                let action = match decision.action {
+                    Action::Nothing => "",
+                    Action::Quarantine => "; the file would go to quarantine",
+                    Action::Delete => "; the file would be deleted",
+                    Action::Rename => "; the file would be renamed",
+                };
+                match status {
+                    Status::Infected => {
+                        (Answer::DeniedInfected, format!("denied: NT_STATUS_VIRUS_INFECTED: {says}{action}"))
+                    }
+                    Status::AccessDenied => {
+                        (Answer::DeniedAccess, format!("denied: access denied: {says}{action}"))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The setting's name, where there is one.
+fn name(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Empty => "size",
+        Rule::ExcludePaths => "exclude paths",
+        Rule::IncludePaths => "include paths",
+        Rule::ExcludeFileRegexp => "exclude file regexp",
+        Rule::MinFileSize => "min file size",
+        Rule::OverLimitAllowed | Rule::OverLimitDenied => "max file size",
+        Rule::ExcludeFileTypes => "exclude file types",
+    }
+}
+
+fn verdict(outcome: &Outcome) -> String {
+    match outcome {
+        Ok(Verdict::Clean) => "it is clean".to_owned(),
+        Ok(Verdict::Infected(threat)) => format!("it is infected with {threat}"),
+        Ok(Verdict::MinorError(error)) => format!("it cannot be scanned ({})", error.text),
+        Err(fault) => format!("there is no verdict ({fault})"),
+    }
+}

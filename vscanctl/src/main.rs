@@ -1,0 +1,53 @@
+//! vscanctl: what an administrator asks of vscan, and tells it.
+//!
+//! Nothing here decides anything about a file: settings, rules, results and quarantine are the engine's, and what this
+//! program says of them comes from the same code that runs in smbd.
+#![forbid(unsafe_code)]
+
+mod check;
+mod cli;
+mod explain;
+mod manual;
+mod output;
+mod protection;
+mod quarantine;
+mod samba;
+mod shares;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+use output::Out;
+
+/// How a command ended; the manual page has the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// All is well.
+    Good = 0,
+    /// It worked, and what it found is not good: a mistake, an infected file, a denial.
+    Bad = 1,
+    /// It could not be done, or not all of it.
+    Trouble = 2,
+}
+
+/// Why a command ended early: what happened, to what, and what to do.
+type Trouble = String;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let out = Out::new(cli.json);
+    let done = match &cli.command {
+        Command::Check(arguments) => check::run(arguments, &cli, &out),
+        Command::Explain(arguments) => explain::run(arguments, &cli, &out),
+        Command::Quarantine(arguments) => quarantine::run(arguments, &cli, &out),
+        Command::Completions { shell } => manual::completions(*shell),
+        Command::Manual => manual::print(),
+    };
+    let exit = done.unwrap_or_else(|trouble| {
+        output::complain(&trouble);
+        Exit::Trouble
+    });
+    ExitCode::from(exit as u8)
+}

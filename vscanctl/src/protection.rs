@@ -1,0 +1,68 @@
+//! A share's protection, in this process: the same code, settings and results as in smbd.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use vscan_engine::log::{Level, Log};
+use vscan_engine::notify::{Session, Unheard};
+use vscan_engine::privilege::AsIs;
+use vscan_engine::protection::{Context, Protection};
+use vscan_engine::scan::pool::Pool;
+use vscan_engine::settings::Loaded;
+
+use crate::{Trouble, output};
+
+/// The protection that smbd would build for a connection to this share.
+pub fn protect(loaded: &Loaded) -> Result<Protection, Trouble> {
+    let pool = Pool::new(&loaded.settings.scanners, loaded.settings.scanner_mode)
+        .map_err(|error| format!("scanner = {}: {error}", loaded.settings.scanners.join(", ")))?;
+    let refuses_all = loaded.refuses_opens();
+    Ok(Protection::new(
+        loaded.settings.clone(),
+        pool,
+        Box::new(OnlyTrouble),
+        Box::new(AsIs),
+        Box::new(Unheard),
+        refuses_all,
+    ))
+}
+
+/// The administrator, in the place of a client.
+pub struct Visitor<'a> {
+    share: &'a str,
+    root: &'a [u8],
+    session: Session,
+}
+
+impl<'a> Visitor<'a> {
+    /// Of this share, whose root is there.
+    pub fn new(share: &'a str, root: &'a Path) -> Self {
+        Self { share, root: root.as_os_str().as_bytes(), session: Session::default() }
+    }
+
+    /// As the engine wants to know it.
+    pub fn context(&self) -> Context<'_> {
+        Context {
+            share: self.share,
+            share_path: self.root,
+            user: "root",
+            client: "vscanctl",
+            session: &self.session,
+        }
+    }
+}
+
+/// What the engine says of its scanners goes to standard error; what it says of files is what a command answers with.
+struct OnlyTrouble;
+
+impl Log for OnlyTrouble {
+    fn wants(&self, level: Level) -> bool {
+        level <= Level::Error
+    }
+
+    fn line(&self, level: Level, text: &str) {
+        if self.wants(level) {
+            output::complain(text);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The shares, each with the settings that vscan has for it.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use vscan_backends::registry::parse_scanner;
+use vscan_engine::settings::{self, ConfigFile, Host, Loaded, complain_of_name};
+
+use crate::Trouble;
+use crate::output::shown;
+use crate::samba::{Section, SmbConf};
+
+/// A share.
+pub struct Share {
+    pub name: String,
+    /// Its directory as configured; macros such as %U stand in it as they are.
+    pub path: PathBuf,
+    /// The modules of `vfs objects`.
+    pub modules: Vec<String>,
+    /// None for a share without vscan.
+    pub protection: Option<Loaded>,
+    /// The configuration file that was read, and whether smb.conf names it.
+    pub file: (PathBuf, bool),
+}
+
+/// All shares, in the order of smb.conf.
+pub fn all(conf: &SmbConf) -> Vec<Share> {
+    conf.shares().map(|section| Share::of(conf, section)).collect()
+}
+
+/// The share of this name.
+pub fn named<'a>(shares: &'a [Share], name: &str) -> Result<&'a Share, Trouble> {
+    let found = shares.iter().find(|share| share.name.eq_ignore_ascii_case(name));
+    found.ok_or_else(|| {
+        let names = shares.iter().map(|share| share.name.as_str()).collect::<Vec<_>>().join(", ");
+        format!("there is no share {name}; the shares are: {names}")
+    })
+}
+
+/// The share through which a path is reached, and the share's root on the way to it: the innermost one, one with vscan
+/// before others.
+pub fn reaching<'a>(
+    shares: &'a [Share],
+    path: &Path,
+    name: Option<&str>,
+) -> Result<(&'a Share, PathBuf), Trouble> {
+    if let Some(name) = name {
+        let share = named(shares, name)?;
+        let root = share.root_above(path);
+        return root.map(|root| (share, root)).ok_or_else(|| {
+            format!("{} is not in the share {}, which is {}", shown(path), share.name, shown(&share.path))
+        });
+    }
+    let candidates = shares.iter().filter_map(|share| Some((share, share.root_above(path)?)));
+    candidates.max_by_key(|(share, root)| (root.components().count(), share.protection.is_some())).ok_or_else(
+        || format!("{} is in no share of smb.conf (see vscanctl check for the shares)", shown(path)),
+    )
+}
+
+impl Share {
+    fn of(conf: &SmbConf, section: &Section) -> Self {
+        let name = section.name.clone();
+        let path = conf.option(section, "path").filter(|path| !path.is_empty());
+        let path =
+            PathBuf::from(path.unwrap_or(if name.eq_ignore_ascii_case("homes") { "%H" } else { "/tmp" }));
+        let modules = conf.option(section, "vfs objects").unwrap_or_default();
+        let separators = |c: char| c.is_whitespace() || c == ',';
+        let modules: Vec<_> =
+            modules.split(separators).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+        let option = |name: &str| conf.option(section, &format!("vscan:{name}")).map(str::to_owned);
+        let named = option("config-file").or_else(|| option("config file"));
+        let protection = modules.iter().any(|module| is_vscan(module)).then(|| {
+            let file =
+                named.as_deref().map_or(ConfigFile::Default, |file| ConfigFile::Named(Path::new(file)));
+            let host = Host {
+                option: &option,
+                check_scanner: &|spec| parse_scanner(spec).map(drop).map_err(|error| error.to_string()),
+            };
+            let mut loaded = settings::load(&settings::Share { name: &name, path: &path }, file, &host);
+            // smbd cannot see these: a module has to ask for options by their names.
+            let odd = conf.vscan_options(section).filter(|(name, _)| !names_the_file(name));
+            loaded.complaints.extend(odd.filter_map(|(option, value)| {
+                // Ignored ones are asked for by name, and complained about already.
+                complain_of_name(&name, option, value)
+                    .filter(|complaint| complaint.severity == settings::Severity::Mistake)
+            }));
+            loaded
+        });
+        let file = (PathBuf::from(named.as_deref().unwrap_or(settings::DEFAULT_FILE)), named.is_some());
+        Self { name, path, modules, protection, file }
+    }
+
+    /// Whether its directory depends on who connects.
+    pub fn has_macros(&self) -> bool {
+        self.path.as_os_str().as_bytes().contains(&b'%')
+    }
+
+    /// The share's root, if the path is in it. What a macro stands for is not known here: it may be any one name, and
+    /// `%H` any path of a home.
+    pub fn root_above(&self, path: &Path) -> Option<PathBuf> {
+        if !self.has_macros() {
+            return path.starts_with(&self.path).then(|| self.path.clone());
+        }
+        let name = self.name.as_str();
+        let text = self.path.to_string_lossy().replace("%S", name).replace("%H", "/home/%U");
+        let pattern = Path::new(&text);
+        let mut parts = path.components();
+        let mut root = PathBuf::new();
+        for wanted in pattern.components() {
+            let part = parts.next()?;
+            let is_macro = wanted.as_os_str().as_bytes().contains(&b'%');
+            if !is_macro && wanted != part {
+                return None;
+            }
+            root.push(part);
+        }
+        Some(root)
+    }
+}
+
+/// A module's name may be a path, and may have a suffix that tells it from others of its kind.
+fn is_vscan(module: &str) -> bool {
+    let name = module.rsplit('/').next().unwrap_or(module);
+    let name = name.split(':').next().unwrap_or(name);
+    name.trim_end_matches(".so").eq_ignore_ascii_case("vscan")
+}
+
+fn names_the_file(option: &str) -> bool {
+    ["config-file", "config file", "configfile"].iter().any(|name| option.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share(name: &str, path: &str) -> Share {
+        Share {
+            name: name.to_owned(),
+            path: path.into(),
+            modules: Vec::new(),
+            protection: None,
+            file: (PathBuf::new(), false),
+        }
+    }
+
+    #[test]
+    fn the_innermost_share_counts() {
+        let shares = [share("all", "/srv"), share("data", "/srv/data"), share("own", "/home/%U/x")];
+        let reached = |path: &str| {
+            let (share, root) = reaching(&shares, Path::new(path), None).ok()?;
+            Some((share.name.clone(), root.display().to_string()))
+        };
+        let expected = |name: &str, root: &str| Some((name.to_owned(), root.to_owned()));
+        assert_eq!(reached("/srv/data/a"), expected("data", "/srv/data"));
+        assert_eq!(reached("/srv/database/a"), expected("all", "/srv"));
+        assert_eq!(reached("/home/ann/x/y"), expected("own", "/home/ann/x"));
+        assert_eq!(reached("/home/ann/y"), None);
+        assert!(reaching(&shares, Path::new("/srv/data/a"), Some("own")).is_err());
+        assert_eq!(reaching(&shares, Path::new("/srv/data/a"), Some("ALL")).unwrap().0.name, "all");
+    }
+
+    #[test]
+    fn knows_its_module_by_any_of_its_names() {
+        assert!(["vscan", "/usr/lib/samba/vfs/vscan.so", "vscan:1"].iter().all(|name| is_vscan(name)));
+        assert!(!is_vscan("vscan-clamav") && !is_vscan("virusfilter"));
+    }
+}
