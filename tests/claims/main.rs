@@ -11,6 +11,8 @@ mod benchmark;
 mod cache;
 /// Scans of files that were closed.
 mod close_scans;
+/// Programs that are run when something has happened.
+mod commands;
 /// A wrong configuration costs a line in the log, never the protection.
 mod config_errors;
 /// Scans that take too long.
@@ -31,6 +33,8 @@ mod limits;
 mod links;
 /// Where is said what happened.
 mod log;
+/// Who is told.
+mod messages;
 /// Other modules on the same share.
 mod modules;
 /// Files of unusual names, sizes and kinds.
