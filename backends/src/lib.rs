@@ -43,4 +43,6 @@ pub mod sophie;
 pub mod sssp;
 
 #[cfg(test)]
+mod manual;
+#[cfg(test)]
 mod testing;

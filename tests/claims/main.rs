@@ -31,6 +31,8 @@ mod limits;
 mod links;
 /// Where is said what happened.
 mod log;
+/// The manual pages.
+mod manuals;
 /// Other modules on the same share.
 mod modules;
 /// Files of unusual names, sizes and kinds.
