@@ -19,7 +19,10 @@ has() { # file, text
 
 # Every file there is, with its rights; but not what daemons and apt leave behind, which is not this package's.
 files() {
-    find / -xdev \( -path /proc -o -path /dev -o -path /sys -o -path /run -o -path /mnt -o -path /tmp -o -path /var/log \
-        -o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/samba -o -path /var/lib/clamav -o -path /srv \) -prune \
-        -o -printf '%M %u %g %p\n' | sort
+    local path prune=()
+    for path in /proc /dev /sys /run /mnt /tmp /srv /var/log /var/cache/apt /var/cache/ldconfig /var/cache/samba \
+        /var/lib/apt /var/lib/samba /var/lib/clamav; do
+        prune+=(-path "$path" -prune -o)
+    done
+    find / -xdev "${prune[@]}" -printf '%M %u %g %p\n' | sort
 }

@@ -12,5 +12,5 @@ right "the purge says that it keeps the quarantine" has /mnt/output "infected fi
 files >/mnt/after
 diff /mnt/before /mnt/after >/mnt/difference || :
 cat /mnt/difference
-right "the quarantine is still there" has /mnt/difference /var/lib/vscan/quarantine/vir-
-right "and nothing else" [ -z "$(grep '^[<>]' /mnt/difference | grep -v -e '/var/lib/vscan/quarantine' -e ' /var/lib/vscan$')" ]
+right "the quarantine is kept" has /mnt/difference /var/lib/vscan/quarantine/vir-
+right "nothing else is left, and nothing is missing" [ -z "$(grep '^[<>]' /mnt/difference | grep -v -e '/var/lib/vscan/quarantine' -e ' /var/lib/vscan$')" ]
