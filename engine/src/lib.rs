@@ -16,3 +16,4 @@ mod report;
 pub mod scan;
 pub mod settings;
 pub mod sys;
+pub mod trusted;

@@ -18,13 +18,14 @@ use crate::action::{self, Action, Find, Infected, Places};
 use crate::cache::{Cache, Known};
 use crate::epoch::Epoch;
 use crate::identity::Identity;
-use crate::log::Log;
+use crate::log::{Level, Log};
 use crate::notify::{ActionTaken, Notify, Session};
 use crate::policy::{self, Access, Facts, Plan, Status};
 use crate::privilege::Privilege;
 use crate::report::{self, Finding};
 use crate::scan::pool::{Answer, Pool};
 use crate::settings::{Lifetime, Settings};
+use crate::trusted::Trusted;
 
 mod scanning;
 mod telling;
@@ -39,6 +40,7 @@ pub struct Protection {
     settings: Settings,
     pool: Pool,
     epoch: Epoch,
+    trusted: Trusted,
     cache: RefCell<Cache>,
     log: Box<dyn Log>,
     privilege: Box<dyn Privilege>,
@@ -145,7 +147,18 @@ impl Protection {
             ),
         };
         let epoch = Epoch::new(settings.signature_epoch_file.clone());
-        Self { settings, pool, epoch, cache: RefCell::new(cache), log, privilege, notify, refuses_all }
+        let trusted = Trusted::new(settings.trusted_files.clone());
+        Self {
+            settings,
+            pool,
+            epoch,
+            trusted,
+            cache: RefCell::new(cache),
+            log,
+            privilege,
+            notify,
+            refuses_all,
+        }
     }
 
     /// The settings in force.
@@ -263,6 +276,9 @@ impl Protection {
         context: &Context<'_>,
     ) -> Judgement {
         let Heard { answer: Answer { outcome, scanner }, is_remembered, file, identity } = heard;
+        if self.trusts(heard, place) {
+            return Judgement::Allowed(Allowance::Exactly(*identity));
+        }
         let decision = policy::after(outcome, &self.settings);
         let action = match (decision.action, outcome, *file) {
             (Action::Nothing, ..) => None,
@@ -294,6 +310,20 @@ impl Protection {
                 Judgement::Denied(Denial { status, infected })
             }
         }
+    }
+
+    /// Whether something was found in content that the administrator trusts.
+    fn trusts(&self, heard: &Heard<'_>, place: &Place<'_>) -> bool {
+        let (Ok(Verdict::Infected(threat)), Some(file)) = (&heard.answer.outcome, heard.file) else {
+            return false;
+        };
+        let is_trusted = self.trusted.covers(file, &heard.identity, &*self.privilege);
+        match &is_trusted {
+            Ok(true) => report::trusted(self.log(), place, &heard.answer.scanner, threat),
+            Ok(false) => {}
+            Err(why) => self.log().line(Level::Error, why),
+        }
+        is_trusted == Ok(true)
     }
 
     /// An answer that no scanner in particular has given.

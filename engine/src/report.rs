@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use vscan_backends::dialogue::Outcome;
-use vscan_backends::verdict::Verdict;
+use vscan_backends::verdict::{ThreatName, Verdict};
 
 use crate::log::{Level, Log, Printable};
 use crate::notify::ActionTaken;
@@ -103,6 +103,12 @@ pub(crate) fn not_scanned(log: &dyn Log, place: &Place<'_>, reason: &Reason) {
     if log.wants(level) {
         log.line(level, &format!("{}: not scanned: {reason}", quoted(place)));
     }
+}
+
+/// A find in content that the administrator trusts.
+pub(crate) fn trusted(log: &dyn Log, place: &Place<'_>, scanner: &str, threat: &ThreatName) {
+    let says = format!("{scanner} finds {threat}, but its content is trusted (trusted files)");
+    log.line(Level::Notice, &format!("{}: {says}: allowed", quoted(place)));
 }
 
 /// A file that the rules refuse without a scan.

@@ -11,6 +11,8 @@ mod benchmark;
 mod cache;
 /// Scans of files that were closed.
 mod close_scans;
+/// Programs that are run when something has happened.
+mod commands;
 /// A wrong configuration costs a line in the log, never the protection.
 mod config_errors;
 /// Scans that take too long.
@@ -33,6 +35,8 @@ mod links;
 mod log;
 /// The manual pages.
 mod manuals;
+/// Who is told.
+mod messages;
 /// Other modules on the same share.
 mod modules;
 /// Files of unusual names, sizes and kinds.
@@ -79,3 +83,5 @@ mod verdicts;
 mod vscanctl_check;
 /// What it says of a file.
 mod vscanctl_explain;
+/// What it does with files in quarantine.
+mod vscanctl_quarantine;

@@ -3,7 +3,7 @@ use vscan_tests::cicap::{CIcap, LIMITED, MAX_OBJECT_SIZE, UNLIMITED};
 use vscan_tests::clamd::{Clamd, THREAT};
 use vscan_tests::fake::replay::{Client, Replay};
 use vscan_tests::peers::squid::Squid;
-use vscan_tests::peers::{Judgement, c_icap_client, exim, fuglu, rspamd};
+use vscan_tests::peers::{Judgement, amavis, c_icap_client, exim, fuglu, rspamd};
 use vscan_tests::samples::{clean, eicar, plant};
 use vscan_tests::share::Share;
 use vscan_tests::smbd::Smbd;
@@ -177,6 +177,31 @@ const KNOWN_TO_RSPAMD: &[Known] = &[
     },
 ];
 
+fn amavis_at_socket(entry: &str, replay: &Replay) -> Judgement {
+    amavis::judge(entry, &replay.socket().display().to_string())
+}
+
+fn amavis_at_port(entry: &str, replay: &Replay) -> Judgement {
+    amavis::judge(entry, &format!("127.0.0.1:{}", replay.port()))
+}
+
+const KNOWN_TO_AMAVIS: &[Known] = &[
+    Known { scheme: "sophie", address: "sophie:/", judge: |replay| amavis_at_socket("Sophie", replay) },
+    Known { scheme: "trophie", address: "trophie:/", judge: |replay| amavis_at_socket("Trophie", replay) },
+    Known { scheme: "oav", address: "oav:", judge: |replay| amavis_at_port("OpenAntiVirus", replay) },
+    Known {
+        scheme: "avg",
+        address: "avg:",
+        judge: |replay| match amavis_at_port("AVG", replay) {
+            // It takes these words for a part of the name.
+            Judgement::Malware(name) => Judgement::Malware(name.replace("Virus identified ", "")),
+            other @ (Judgement::Clean | Judgement::Trouble(_)) => other,
+        },
+    },
+    Known { scheme: "fprot", address: "fprot:", judge: |replay| amavis_at_port("F-Prot fpscand", replay) },
+    Known { scheme: "fprotd", address: "fprotd:", judge: |replay| amavis_at_port("F-Prot f-protd", replay) },
+];
+
 /// Symantec's old engines say 403 in ICAP's own status line, which samba-vscan knew and others do not.
 const OLD_ICAP: &str = "403 of old products";
 
@@ -228,6 +253,12 @@ fn fuglu_agrees_about_the_scanners_that_it_knows() {
         recording.title.contains(OLD_ICAP) || (known.scheme == "drweb" && is_infected)
     };
     agree(KNOWN_TO_FUGLU, SMALL_TALK_OF_FUGLU, fails);
+}
+
+#[test]
+#[ignore = "needs amavis: tests/peers.sh installs and runs it"]
+fn amavis_agrees_about_the_scanners_that_it_knows() {
+    agree(KNOWN_TO_AMAVIS, &[], |_, _| false);
 }
 
 /// Every recorded verdict is to be understood by the other program as by us.

@@ -1,6 +1,7 @@
 //! The command line: every command, its options and its help. The manual page and the completions come from here.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -36,6 +37,7 @@ pub struct Cli {
 pub enum Command {
     Check(CheckArguments),
     Explain(ExplainArguments),
+    Quarantine(QuarantineArguments),
     /// Print the completions for a shell.
     ///
     /// For bash: vscanctl completions bash > /usr/share/bash-completion/completions/vscanctl
@@ -84,4 +86,89 @@ pub struct ExplainArguments {
     /// Scan it now if only a scan can tell. Nothing is done to the file.
     #[arg(long)]
     pub scan: bool,
+}
+
+/// Look at infected files that were put away; give them back, throw them away, or send them to somebody.
+#[derive(Debug, Args)]
+pub struct QuarantineArguments {
+    /// This quarantine directory, instead of those of all shares.
+    #[arg(long, value_name = "DIR", global = true)]
+    pub directory: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub command: QuarantineCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// List what is in quarantine, the oldest first.
+    List {
+        /// Only these: an id as the list shows it, a path where a file was, or a pattern for either, such as '*.doc'.
+        #[arg(value_name = "WHICH")]
+        which: Vec<String>,
+    },
+    /// Show all that is known of a file.
+    Show {
+        /// An id as the list shows it, the path where the file was, or a pattern for either.
+        #[arg(value_name = "WHICH", required = true)]
+        which: Vec<String>,
+    },
+    Restore(RestoreArguments),
+    /// Remove files from quarantine for good.
+    Delete {
+        /// An id as the list shows it, the path where the file was, or a pattern for either.
+        #[arg(value_name = "WHICH", required = true)]
+        which: Vec<String>,
+    },
+    /// Remove what has been in quarantine for long, for good.
+    Purge {
+        /// How long: a number with h (hours), d (days) or w (weeks).
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        older_than: Duration,
+
+        /// Only say what would be removed.
+        #[arg(long, short = 'n')]
+        dry_run: bool,
+    },
+    /// Copy files and their records into a zip archive, to send them to somebody.
+    ///
+    /// The archive has the password "infected", as is usual among those who deal with viruses: so no scanner on the way
+    /// looks into it. The files stay in quarantine.
+    Export {
+        /// An id as the list shows it, the path where the file was, or a pattern for either.
+        #[arg(value_name = "WHICH", required = true)]
+        which: Vec<String>,
+
+        /// The archive, which must not be there yet.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+}
+
+/// Give files back, exactly as they were.
+///
+/// Content, owner, permissions, access control lists, extended attributes and times are those that the file had. Nothing is
+/// ever replaced, and no directory is made: what is in the way must go first, or --to names another place.
+///
+/// The next open scans the file again. If the scanner is wrong about it, --trust keeps the file from going straight back.
+#[derive(Debug, Args)]
+pub struct RestoreArguments {
+    /// An id as the list shows it, the path where the file was, or a pattern for either.
+    #[arg(value_name = "WHICH", required = true)]
+    pub which: Vec<String>,
+
+    /// Another place: a directory, or a new name.
+    #[arg(long, value_name = "PATH")]
+    pub to: Option<PathBuf>,
+
+    /// Take the content for clean from now on, wherever it turns up, whatever the scanner says ("trusted files").
+    #[arg(long)]
+    pub trust: bool,
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    let units = [("h", 3600), ("d", 24 * 3600), ("w", 7 * 24 * 3600)];
+    let found = units.into_iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)));
+    let seconds = found.and_then(|(number, seconds)| number.parse::<u64>().ok()?.checked_mul(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| "must be a number with h, d or w, such as 30d".to_owned())
 }

@@ -10,6 +10,7 @@ mod explain;
 mod manual;
 mod output;
 mod protection;
+mod quarantine;
 mod samba;
 mod shares;
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Check(arguments) => check::run(arguments, &cli, &out),
         Command::Explain(arguments) => explain::run(arguments, &cli, &out),
+        Command::Quarantine(arguments) => quarantine::run(arguments, &cli, &out),
         Command::Completions { shell } => manual::completions(*shell),
         Command::Manual => manual::print(),
     };

@@ -106,7 +106,7 @@ pub(super) fn other_names(stat: &Stat) -> u64 {
 
 /// Opens a directory by its canonical path. The kernel gave that path, so a symbolic link on the way was put there
 /// since, and is refused. One step per component does the same on every kernel, with or without `openat2`.
-fn open_directory(path: &Path) -> rustix::io::Result<OwnedFd> {
+pub(super) fn open_directory(path: &Path) -> rustix::io::Result<OwnedFd> {
     if !path.is_absolute() {
         return Err(Errno::NOENT);
     }

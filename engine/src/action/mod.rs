@@ -15,6 +15,7 @@ mod outcome;
 mod quarantine;
 mod record;
 mod rename;
+mod restore;
 mod stamp;
 mod steps;
 mod store;
@@ -26,10 +27,11 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use crate::identity::Identity;
-pub use custody::Quarantine;
+pub use custody::{Item, Quarantine, State};
 use entry::{Entry, Located};
-pub use outcome::{ActionError, Done, PutBack, StoreTrouble};
+pub use outcome::{ActionError, Done, PutBack, RestoreTrouble, StoreTrouble};
 pub use record::{Bytes, Method, Record, RecordError, Timestamp, Xattr};
+pub(crate) use stamp::Utc;
 use steps::{Step, Steps, Straight};
 
 /// The values of `infected file action`. Access is denied with each of them.

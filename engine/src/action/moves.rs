@@ -163,7 +163,7 @@ fn rename_if_free(from: At<'_>, to: At<'_>) -> rustix::io::Result<()> {
 /// Moves a name of ours to one that others may want as well. Where the filesystem cannot promise to replace nothing,
 /// a hard link can: only we use the old name, so there is no hurry to remove it. Where there are no hard links either,
 /// looking first is all that is left.
-fn release(steps: &dyn Steps, from: At<'_>, to: At<'_>) -> rustix::io::Result<()> {
+pub(super) fn release(steps: &dyn Steps, from: At<'_>, to: At<'_>) -> rustix::io::Result<()> {
     match steps.rename_noreplace(from, to) {
         Err(errno) if cannot_noreplace(errno) => match steps.link(from, to) {
             Ok(()) => unlinkat(from.0, from.1, AtFlags::empty()),
@@ -185,6 +185,6 @@ fn cannot_noreplace(errno: Errno) -> bool {
     matches!(errno, Errno::INVAL | Errno::NOSYS)
 }
 
-fn hidden_name() -> rustix::io::Result<OsString> {
+pub(super) fn hidden_name() -> rustix::io::Result<OsString> {
     Ok(format!(".vscan-{}", stamp::random()?).into())
 }

@@ -1,5 +1,6 @@
 //! What became of an infected file, in words for the administrator.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -133,6 +134,22 @@ pub enum ActionError {
         /// What is wrong with it.
         trouble: StoreTrouble,
     },
+    /// A file in quarantine could not be read or removed.
+    Kept {
+        /// A verb: what was tried.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        errno: Errno,
+    },
+    /// A file could not be put back, and is in quarantine still.
+    Restore {
+        /// Where it was to go.
+        path: PathBuf,
+        /// Why it could not.
+        trouble: RestoreTrouble,
+    },
     /// A setting that makes the action impossible.
     Setting {
         /// Its name.
@@ -158,6 +175,28 @@ pub enum PutBack {
     },
     /// Somebody moved or removed it before we did.
     Vanished,
+}
+
+/// Why a file could not be put back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RestoreTrouble {
+    /// Another file has its name.
+    Taken,
+    /// The directory is not there any more.
+    NoDirectory,
+    /// A symbolic link or a file is in the place of a directory.
+    LinkOnTheWay,
+    /// The file in quarantine is not the one that the record describes.
+    OtherContent,
+    /// An extended attribute cannot be set or removed.
+    Attribute {
+        /// Its name.
+        name: OsString,
+        /// The system's answer.
+        errno: Errno,
+    },
+    /// The system refused: a verb, and its answer.
+    System(&'static str, Errno),
 }
 
 /// What is wrong with a quarantine directory.
@@ -228,6 +267,12 @@ impl fmt::Display for ActionError {
             Self::Quarantine { directory, trouble } => {
                 write!(f, "the quarantine directory {} {trouble}; {STAYS}", shown(directory))
             }
+            Self::Kept { doing, path, errno } => {
+                write!(f, "cannot {doing} {} ({})", shown(path), Reason(*errno))
+            }
+            Self::Restore { path, trouble } => {
+                write!(f, "cannot restore {}: {trouble}; the file stays in quarantine", shown(path))
+            }
             Self::Setting { option, problem } => {
                 write!(f, "the setting \"{option}\" cannot be used: {problem}; {STAYS}")
             }
@@ -251,6 +296,30 @@ impl fmt::Display for PutBack {
                 Reason(*errno)
             ),
             Self::Vanished => f.write_str("that file was moved on by somebody else"),
+        }
+    }
+}
+
+impl fmt::Display for RestoreTrouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let elsewhere = "or choose another place with --to";
+        match self {
+            Self::Taken => write!(f, "a file of that name is there: move it away, {elsewhere}"),
+            Self::NoDirectory => write!(f, "its directory is not there any more: make it, {elsewhere}"),
+            Self::LinkOnTheWay => {
+                write!(f, "its path leads over a symbolic link or a file by now: mend that, {elsewhere}")
+            }
+            Self::OtherContent => f.write_str(
+                "the file in quarantine has another size than its record says: it was changed since",
+            ),
+            Self::Attribute { name, errno } => {
+                let name = Printable(name.as_bytes());
+                write!(f, "its attribute {name} cannot be restored there ({}): ", Reason(*errno))?;
+                write!(f, "make room for it, {elsewhere}")
+            }
+            Self::System(doing, errno) => {
+                write!(f, "cannot {doing} it ({}){}", Reason(*errno), cure(*errno))
+            }
         }
     }
 }

@@ -109,6 +109,8 @@ pub enum RecordError {
     Malformed(serde_json::Error),
     /// It was written by another version of vscan.
     Version(u32),
+    /// It cannot be read.
+    Unreadable(rustix::io::Errno),
 }
 
 impl Record {
@@ -180,6 +182,7 @@ impl fmt::Display for RecordError {
                 "the record has format {version}, and this version of vscan reads format {} only",
                 Record::VERSION
             ),
+            Self::Unreadable(errno) => write!(f, "the record cannot be read: {errno}"),
         }
     }
 }

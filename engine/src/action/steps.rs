@@ -29,6 +29,14 @@ pub(super) enum Step {
     Moved,
     /// The file is alone under a hidden name, about to be removed.
     Hidden,
+    /// A restore knows what goes where.
+    Located,
+    /// The file has all its attributes again, still in quarantine.
+    Attributed,
+    /// The file is in its place again.
+    Placed,
+    /// Only the record is left in quarantine.
+    Emptied,
     /// Everything is done.
     Finished,
 }

@@ -82,6 +82,7 @@ impl Bench {
             infected_file_action: Action::Nothing,
             signature_check_interval: Some(Duration::from_nanos(1)),
             signature_epoch_file: None,
+            trusted_files: None,
             ..Settings::default()
         };
         let pool = Pool::new(&specs, mode).unwrap();
@@ -131,6 +132,22 @@ fn all_scanners_are_asked_and_one_find_refuses() {
     let bench = Bench::new(&[&one, &other], ScannerMode::All);
     assert!(!bench.allows() && !bench.allows());
     assert_eq!((one.scans(), other.scans()), (1, 1), "a find is remembered");
+}
+
+#[test]
+fn content_that_is_trusted_is_no_find_for_as_long_as_it_is() {
+    let daemon = Daemon::saying(FOUND);
+    let mut bench = Bench::new(&[&daemon], ScannerMode::First);
+    let home = tempfile::tempdir().unwrap();
+    let list = home.path().join("trusted");
+    bench.protection.trusted = Trusted::new(Some(list.clone()));
+    assert!(!bench.allows());
+    let content = crate::trusted::Content::of(bench.file.as_file().as_fd()).unwrap();
+    crate::trusted::add(&list, &content, "").unwrap();
+    assert!(bench.allows(), "a find that is remembered");
+    crate::trusted::remove(&list, &content).unwrap();
+    assert!(!bench.allows());
+    assert_eq!(daemon.scans(), 1);
 }
 
 #[test]

@@ -113,6 +113,7 @@ impl Draft {
                 infected_file_action: Action::Nothing,
                 quarantine_directory: PathBuf::new(),
                 quarantine_prefix: String::new(),
+                trusted_files: None,
                 rename_prefix: String::new(),
                 rename_suffix: String::new(),
                 cache: None,

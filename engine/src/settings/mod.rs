@@ -94,6 +94,8 @@ pub struct Settings {
     pub quarantine_directory: PathBuf,
     /// How names in quarantine begin.
     pub quarantine_prefix: String,
+    /// Content that is not infected, whatever a scanner says; None: there is no such list.
+    pub trusted_files: Option<PathBuf>,
     /// What a renamed infected file gets in front of its name; never empty together with the suffix.
     pub rename_prefix: String,
     /// What a renamed infected file gets behind its name.

@@ -1,6 +1,7 @@
 //! Texts of single values, and what they mean.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::nearest;
@@ -156,6 +157,19 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
     }
 }
 
+/// A program and its arguments, split at blanks as a shell would, but for nothing else that a shell does.
+pub(super) fn command(text: &str) -> Result<Vec<String>, String> {
+    let words = shell_words::split(text).map_err(|_| "has a quote that does not end".to_owned())?;
+    match words.first() {
+        None => Ok(words),
+        Some(program) if program.is_empty() || program.contains('%') => {
+            Err("must begin with a program".to_owned())
+        }
+        Some(_) if words.iter().any(|word| word.contains('\0')) => Err("has a NUL in it".to_owned()),
+        Some(_) => Ok(words),
+    }
+}
+
 /// The beginning or the end of a file name.
 pub(super) fn name_part(text: &str) -> Result<String, String> {
     const LONGEST_PART: usize = 64;
@@ -179,6 +193,15 @@ pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, St
             Err(format!("must be one of: {list}{}", hint.unwrap_or_default()))
         }
     }
+}
+
+/// An absolute path; an empty text stands for no file.
+pub(super) fn optional_file(text: &str) -> Result<Option<PathBuf>, String> {
+    let file = PathBuf::from(text);
+    if !text.is_empty() && !file.is_absolute() {
+        return Err("must be an absolute path, without quotes, or empty".to_owned());
+    }
+    Ok((!text.is_empty()).then_some(file))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Programs of others that speak the scanners' protocols, too: they judge what the recorded scanners say.
 
+/// amavis, a mail filter.
+pub mod amavis;
 /// c-icap's client.
 pub mod c_icap_client;
 /// Exim, a mail server.

@@ -32,13 +32,16 @@ impl Steps for Killed {
 fn child() {
     let Ok(after) = env::var(AFTER) else { return };
     let rig = Rig::around(env::var(ROOT).unwrap().into());
+    let steps = Killed(Cell::new(after.parse().unwrap()));
+    if env::var(ACTION).unwrap() == "restore" {
+        return super::restore::restore_and_be_killed(&rig, &steps);
+    }
     let action = if env::var(ACTION).unwrap() == "delete" { Action::Delete } else { Action::Quarantine };
     let scanned = Scanned::open(&rig.share("a.doc"));
-    let steps = Killed(Cell::new(after.parse().unwrap()));
     rig.act_in_steps(action, &scanned, &steps).unwrap();
 }
 
-fn act_and_be_killed(rig: &Rig, action: &str, after: usize) -> ExitStatus {
+pub(super) fn act_and_be_killed(rig: &Rig, action: &str, after: usize) -> ExitStatus {
     Command::new(env::current_exe().unwrap())
         .args(["--exact", "action::tests::kill::child", "--nocapture"])
         .env(AFTER, after.to_string())

@@ -5,6 +5,7 @@ mod filesystem;
 mod kill;
 mod quarantine;
 mod rename;
+mod restore;
 mod rig;
 mod store;
 mod swap;

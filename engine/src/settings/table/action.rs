@@ -6,7 +6,7 @@ use super::Group;
 use super::{set, words};
 use crate::action::Action;
 use crate::settings::option::{Applied, Kind, Opt};
-use crate::settings::value::{choice, name_part};
+use crate::settings::value::{choice, name_part, optional_file};
 
 fn set_quarantine_directory(field: &mut PathBuf, text: &str) -> Applied {
     let directory = PathBuf::from(text);
@@ -84,5 +84,17 @@ pub(super) const GROUP: Group = Group {
             apply: |draft, text| set(&mut draft.settings.rename_prefix, name_part(text)),
         },
         RENAME_SUFFIX,
+        Opt {
+            name: "trusted files",
+            aliases: &[],
+            kind: Kind::Path,
+            default: "/var/lib/vscan/trusted",
+            on_mistake: "",
+            help: "A list of content that is not infected, whatever a scanner says of it: a SHA-256 sum, a size and a \
+               remark on each line. \"vscanctl quarantine restore --trust\" adds to it. Only a file of a listed size is \
+               hashed, and only when a scanner has found something in it. It must belong to root. Empty: there is no \
+               such list.",
+            apply: |draft, text| set(&mut draft.settings.trusted_files, optional_file(text)),
+        },
     ],
 };

@@ -1,7 +1,5 @@
 //! Which scanner is asked, and how.
 
-use std::path::PathBuf;
-
 use super::Group;
 use super::{set, words};
 use crate::settings::ScannerMode;
@@ -9,16 +7,7 @@ use crate::settings::daemons::{check_host, check_ports};
 use crate::settings::draft::Draft;
 use crate::settings::option::{Alias, Applied, Kind, Opt};
 use crate::settings::path_map::PathMap;
-use crate::settings::value::{choice, interval};
-
-fn set_epoch_file(field: &mut Option<PathBuf>, text: &str) -> Applied {
-    let file = PathBuf::from(text);
-    if !text.is_empty() && !file.is_absolute() {
-        return Err("must be an absolute path, without quotes, or empty".to_owned());
-    }
-    *field = (!text.is_empty()).then_some(file);
-    Ok(None)
-}
+use crate::settings::value::{choice, interval, optional_file};
 
 const SCANNER_MODE: &[(&str, ScannerMode)] =
     &[("first", ScannerMode::First), ("balance", ScannerMode::Balance), ("all", ScannerMode::All)];
@@ -130,7 +119,7 @@ pub(super) const GROUP: Group = Group {
             help: "Touching this file voids all results that are remembered. For signatures that do not show in the \
                scanner's version, such as home-made ones: have freshclam's OnUpdateExecute touch it. Empty: there is no \
                such file.",
-            apply: |draft, text| set_epoch_file(&mut draft.settings.signature_epoch_file, text),
+            apply: |draft, text| set(&mut draft.settings.signature_epoch_file, optional_file(text)),
         },
     ],
 };
