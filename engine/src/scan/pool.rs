@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use vscan_backends::command::CommandOptions;
 use vscan_backends::dialogue::{Outcome, Scanner};
 use vscan_backends::registry::{SpecError, parse_scanner};
 use vscan_backends::verdict::{Fault, ThreatName, Verdict};
@@ -36,12 +37,9 @@ impl Member {
         &*self.scanner
     }
 
-    /// Its name and address.
+    /// What it is and where.
     pub(super) fn shown(&self) -> String {
-        match self.scanner.endpoint() {
-            Some(endpoint) => format!("{} at {endpoint}", self.scanner.name()),
-            None => self.scanner.name().to_owned(),
-        }
+        self.scanner.shown()
     }
 }
 
@@ -62,8 +60,13 @@ pub struct Answer {
 
 impl Pool {
     /// From the words of the configuration.
-    pub fn new(specs: &[String], mode: ScannerMode) -> Result<Self, SpecError> {
-        let member = |spec: &String| Ok(Member { scanner: parse_scanner(spec)?, health: Health::of(spec) });
+    pub fn new(specs: &[String], command: &CommandOptions, mode: ScannerMode) -> Result<Self, SpecError> {
+        let member = |spec: &String| {
+            let scanner = parse_scanner(spec, command)?;
+            // Shares may have different commands of the same name.
+            let health = Health::of(&format!("{spec} {}", scanner.shown()));
+            Ok(Member { scanner, health })
+        };
         let members = specs.iter().map(member).collect::<Result<_, _>>()?;
         // Any number does that differs between processes.
         let start = usize::try_from(std::process::id()).unwrap_or(0);

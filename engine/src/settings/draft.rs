@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::option::Opt;
-use super::table::{RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
+use super::scanner_command::CommandDraft;
+use super::table::{COMMAND, RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
 use super::written::{Entry, Written};
 use super::{
     CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, Notify, OnConfigError,
@@ -13,12 +14,14 @@ use super::{
 };
 use super::{InForce, Source, daemons, scanners};
 use crate::action::Action;
+use vscan_backends::command::CommandOptions;
 
 /// Settings in the making, with the values that only together become one.
 pub(super) struct Draft {
     pub(super) settings: Settings,
     pub(super) scanner: String,
     pub(super) socket_path: String,
+    pub(super) command: CommandDraft,
     pub(super) cache_entries: usize,
     pub(super) cache_lifetime: Option<Lifetime>,
     pub(super) syslog: bool,
@@ -63,6 +66,7 @@ pub(super) fn settle(mut written: Written, share: &Share<'_>, host: &Host<'_>) -
     }
     complaints.extend(draft.join_scanner(&written));
     complaints.extend(draft.join_daemons(&written));
+    complaints.extend(draft.join_command(&written));
     complaints.extend(draft.check_scanners(&written, host));
     complaints.extend(draft.check_rename(&written));
     complaints.extend(draft.check_quarantine(&written, share));
@@ -91,6 +95,7 @@ impl Draft {
         Self {
             settings: Settings {
                 scanners: Vec::new(),
+                command: CommandOptions::default(),
                 scanner_mode: ScannerMode::First,
                 signature_check_interval: None,
                 signature_epoch_file: None,
@@ -127,6 +132,7 @@ impl Draft {
             },
             scanner: String::new(),
             socket_path: String::new(),
+            command: CommandDraft::default(),
             cache_entries: 0,
             cache_lifetime: None,
             syslog: true,
@@ -187,11 +193,22 @@ impl Draft {
         None
     }
 
+    /// The parts of `scanner command`. Half a command is none.
+    fn join_command(&mut self, written: &Written) -> Option<Complaint> {
+        match std::mem::take(&mut self.command).finish() {
+            Ok(command) => {
+                self.settings.command.custom = command;
+                None
+            }
+            Err(wrong) => Some(mistake(&COMMAND, written.get(COMMAND.name)?, &wrong, "")),
+        }
+    }
+
     /// Of several scanners, those that make sense are kept.
     fn check_scanners(&mut self, written: &Written, host: &Host<'_>) -> Vec<Complaint> {
         let mut wrong = Vec::new();
         for spec in scanners::split(&self.scanner) {
-            match (host.check_scanner)(spec) {
+            match (host.check_scanner)(spec, &self.settings.command) {
                 Ok(()) => self.settings.scanners.push(spec.to_owned()),
                 Err(error) => wrong.push(error),
             }

@@ -7,3 +7,4 @@ mod keeper;
 pub mod program;
 #[cfg(test)]
 mod tests;
+pub mod user;
