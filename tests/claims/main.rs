@@ -37,6 +37,8 @@ mod links;
 mod log;
 /// The manual pages.
 mod manuals;
+/// Mail and web services.
+mod mail;
 /// Who is told.
 mod messages;
 /// Other modules on the same share.
