@@ -35,10 +35,10 @@ mod limits;
 mod links;
 /// Where is said what happened.
 mod log;
-/// The manual pages.
-mod manuals;
 /// Mail and web services.
 mod mail;
+/// The manual pages.
+mod manuals;
 /// Who is told.
 mod messages;
 /// Other modules on the same share.
