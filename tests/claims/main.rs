@@ -43,6 +43,8 @@ mod manuals;
 mod messages;
 /// Other modules on the same share.
 mod modules;
+/// Notes beside files that were taken away.
+mod notes;
 /// Files of unusual names, sizes and kinds.
 mod odd_files;
 /// Which ways to open a file need a verdict.
