@@ -8,7 +8,8 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::time::Instant;
+use std::rc::Rc;
+use std::time::{Instant, SystemTime};
 
 use rustix::fs::fstat;
 use vscan_backends::dialogue::Outcome;
@@ -24,6 +25,7 @@ use crate::policy::{self, Access, Facts, Plan, Status};
 use crate::privilege::Privilege;
 use crate::report::{self, Finding};
 use crate::scan::pool::{Answer, Pool};
+use crate::scan::spool;
 use crate::settings::{Lifetime, Settings};
 use crate::trusted::Trusted;
 
@@ -43,7 +45,7 @@ pub struct Protection {
     trusted: Trusted,
     cache: RefCell<Cache>,
     log: Box<dyn Log>,
-    privilege: Box<dyn Privilege>,
+    privilege: Rc<dyn Privilege>,
     notify: Box<dyn Notify>,
     /// `on config error = deny`, and there was one.
     refuses_all: bool,
@@ -146,6 +148,10 @@ impl Protection {
                 },
             ),
         };
+        if let Some(directory) = &settings.spool_directory {
+            // What an smbd that was killed has left behind.
+            (*privilege).raised(|| spool::sweep(directory, SystemTime::now()));
+        }
         let epoch = Epoch::new(settings.signature_epoch_file.clone());
         let trusted = Trusted::new(settings.trusted_files.clone());
         Self {
@@ -155,7 +161,7 @@ impl Protection {
             trusted,
             cache: RefCell::new(cache),
             log,
-            privilege,
+            privilege: Rc::from(privilege),
             notify,
             refuses_all,
         }
