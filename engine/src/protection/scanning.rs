@@ -159,7 +159,8 @@ impl Protection {
         let (now, timeouts) = (Instant::now(), self.timeouts());
         let spooled = match Spooled::create(directory, &self.privilege) {
             Ok(spooled) => spooled,
-            Err(why) => return Exchange::failed(file, Fault::Caller(why.into()), timeouts, now),
+            // No file has done anything wrong: the scanner cannot be asked.
+            Err(why) => return Exchange::failed(file, Fault::Transport(why.into()), timeouts, now),
         };
         let path = self.settings.path_map.seen_by_scanner(spooled.path()).into_owned();
         let object = Object { asked_at: self.pool.age(now), ..Object::new(&path, identity.size) };

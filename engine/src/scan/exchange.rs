@@ -285,7 +285,7 @@ impl Exchange {
             Some(Err(e)) => {
                 let why = std::io::Error::from(e);
                 let text = format!("no copy for the scanner can be made (spool directory): {why}");
-                (State::Done(Err(Fault::Caller(text.into()))), None)
+                (State::Done(Err(Fault::Transport(text.into()))), None)
             }
         }
     }
