@@ -15,6 +15,8 @@ mod close_scans;
 mod commands;
 /// A wrong configuration costs a line in the log, never the protection.
 mod config_errors;
+/// What all smbds count together.
+mod counters;
 /// Scans that take too long.
 mod deadlines;
 /// Every end of a request.
@@ -65,6 +67,8 @@ mod scanner_programs;
 mod scanners;
 /// Where settings come from.
 mod settings;
+/// What one smbd has found out, all know.
+mod shared;
 /// New signatures.
 mod signatures;
 /// Clients of yesterday.
@@ -85,3 +89,5 @@ mod vscanctl_check;
 mod vscanctl_explain;
 /// What it does with files in quarantine.
 mod vscanctl_quarantine;
+/// Files that somebody writes to while they are scanned.
+mod writers;

@@ -27,6 +27,8 @@ pub struct Pool {
 
 /// One of them.
 pub struct Member {
+    /// As it is configured.
+    pub(super) spec: String,
     pub(super) scanner: Box<dyn Scanner>,
     pub(super) health: Rc<Health>,
 }
@@ -64,8 +66,9 @@ impl Pool {
         let member = |spec: &String| {
             let scanner = parse_scanner(spec, command)?;
             // Shares may have different commands of the same name.
-            let health = Health::of(&format!("{spec} {}", scanner.shown()));
-            Ok(Member { scanner, health })
+            let spec = format!("{spec} {}", scanner.shown());
+            let health = Health::of(&spec);
+            Ok(Member { spec, scanner, health })
         };
         let members = specs.iter().map(member).collect::<Result<_, _>>()?;
         // Any number does that differs between processes.

@@ -8,9 +8,9 @@ use super::scanner_command::CommandDraft;
 use super::table::{COMMAND, RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
 use super::written::{Entry, Written};
 use super::{
-    CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, Notify, OnConfigError,
-    OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size,
-    Syslog, SyslogFormat,
+    CacheKind, CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, Notify,
+    OnConfigError, OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity,
+    Share, SharedCacheLimits, Size, Syslog, SyslogFormat,
 };
 use super::{InForce, Source, daemons, scanners};
 use crate::action::Action;
@@ -21,6 +21,9 @@ pub(super) struct Draft {
     pub(super) settings: Settings,
     pub(super) scanner: String,
     pub(super) socket_path: String,
+    pub(super) cache: CacheKind,
+    pub(super) cache_directory: PathBuf,
+    pub(super) shared_entries: u64,
     pub(super) command: CommandDraft,
     pub(super) cache_entries: usize,
     pub(super) cache_lifetime: Option<Lifetime>,
@@ -123,6 +126,8 @@ impl Draft {
                 rename_prefix: String::new(),
                 rename_suffix: String::new(),
                 cache: None,
+                shared_cache: None,
+                counters_file: None,
                 connect_timeout: Duration::from_secs(1),
                 io_timeout: Duration::from_secs(1),
                 scan_timeout: Duration::from_secs(1),
@@ -133,6 +138,9 @@ impl Draft {
             },
             scanner: String::new(),
             socket_path: String::new(),
+            cache: CacheKind::Off,
+            cache_directory: PathBuf::new(),
+            shared_entries: 0,
             command: CommandDraft::default(),
             cache_entries: 0,
             cache_lifetime: None,
@@ -267,8 +275,13 @@ impl Draft {
         let identity = format.identity(self.settings.scanners.first().map_or("", String::as_str));
         let syslog = self.facility.zip(self.priority);
         let syslog = syslog.map(|(facility, priority)| Syslog { facility, priority, format, identity });
+        let is_on = self.cache != CacheKind::Off;
+        let cache = self.cache_lifetime.map(limits).filter(|limits| limits.entries > 0 && is_on);
+        let is_shared = self.cache == CacheKind::Shared && cache.is_some() && self.shared_entries > 0;
+        let shared = SharedCacheLimits { directory: self.cache_directory, entries: self.shared_entries };
         Settings {
-            cache: self.cache_lifetime.map(limits).filter(|limits| limits.entries > 0),
+            cache,
+            shared_cache: is_shared.then_some(shared),
             syslog: syslog.filter(|_| self.syslog),
             ..self.settings
         }
