@@ -69,7 +69,7 @@ fn a_scanner_that_does_not_see_the_share_is_told_of_a_copy() {
     scanner.release();
     let handle = open.wait().handle().unwrap();
     assert_eq!(client.read_at(handle, 0, 100).wait().data, content[..100]);
-    assert_eq!(files_in(spool.path()), [PathBuf::new(); 0]);
+    assert_eq!(files_in(spool.path()), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn what_is_found_in_a_copy_is_refused_and_the_copy_removed() {
     assert_eq!(Client::connect(&smbd, SHARE).read("a.doc"), Err(Status::VIRUS_INFECTED));
     let told = String::from_utf8(scanner.requests()[0].bytes.clone()).unwrap();
     assert!(told.starts_with("/mnt/tmp/vscan-rig-spool-"), "the map is for copies, too: {told}");
-    assert_eq!(files_in(spool.path()), [PathBuf::new(); 0]);
+    assert_eq!(files_in(spool.path()), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_full_spool_directory_is_an_error_that_leaves_nothing_behind() {
         let line = smbd.wait_for_log("a.doc\" could not be scanned", SOON);
         assert!(line.contains("No space left") && line.contains("(spool directory)"), "{line}");
         assert_eq!(scanner.requests().len(), 0, "nobody is asked about half a copy");
-        assert_eq!(files_in(&smbd.as_seen_by_smbd(spool.path())), [PathBuf::new(); 0]);
+        assert_eq!(files_in(&smbd.as_seen_by_smbd(spool.path())), Vec::<PathBuf>::new());
     }
 }
 
@@ -116,5 +116,5 @@ fn a_copy_that_a_killed_smbd_left_behind_is_swept_away() {
     let later = SystemTime::now() - Duration::from_secs(3600);
     fs::File::options().write(true).open(&left).unwrap().set_modified(later).unwrap();
     assert_eq!(Client::connect(&smbd, SHARE).read("a.doc"), Ok(clean(1, 1000)));
-    assert_eq!(files_in(spool.path()), [PathBuf::new(); 0]);
+    assert_eq!(files_in(spool.path()), Vec::<PathBuf>::new());
 }
