@@ -45,6 +45,8 @@ mod modules;
 mod notes;
 /// Files of unusual names, sizes and kinds.
 mod odd_files;
+/// One scan for all who ask for a file.
+mod one_scan;
 /// Which ways to open a file need a verdict.
 mod opens;
 /// Opens that wait for a scan.
