@@ -79,3 +79,5 @@ mod vscanctl_check;
 mod vscanctl_explain;
 /// What it does with files in quarantine.
 mod vscanctl_quarantine;
+/// What it finds in whole trees.
+mod vscanctl_scan;

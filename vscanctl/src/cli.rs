@@ -37,6 +37,7 @@ pub struct Cli {
 pub enum Command {
     Check(CheckArguments),
     Explain(ExplainArguments),
+    Scan(ScanArguments),
     Quarantine(QuarantineArguments),
     /// Print the completions for a shell.
     ///
@@ -86,6 +87,49 @@ pub struct ExplainArguments {
     /// Scan it now if only a scan can tell. Nothing is done to the file.
     #[arg(long)]
     pub scan: bool,
+}
+
+/// Scan trees of files, with the settings of the shares that they are in.
+///
+/// Several files are scanned at once. Files that were scanned before and have not changed since are not scanned again, by
+/// this command or by smbd, whoever has scanned them first (see "cache" in vscan.conf): so a nightly scan is a scan of
+/// what has changed, and one that was interrupted goes on where it stopped. Links are not followed; devices, sockets and
+/// pipes are left out.
+///
+/// Prints what is infected or cannot be scanned, and the sum. With --json, each is one line of JSON, and the sum is the
+/// last line.
+///
+/// Exits with 1 if something is infected, with 2 if something could not be scanned, with 130 if it was interrupted.
+#[derive(Debug, Args)]
+pub struct ScanArguments {
+    /// Files and directories, by their paths on this server.
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// The share whose settings count; all of it, if no path is given.
+    #[arg(long, short, value_name = "SHARE")]
+    pub share: Option<String>,
+
+    /// All of all protected shares.
+    #[arg(long, conflicts_with_all = ["share", "paths"])]
+    pub all: bool,
+
+    /// Make sure that the results are kept for smbd, so that first opens need no scan; fail if the shares are not set up
+    /// to share results ("cache = shared").
+    #[arg(long)]
+    pub warm: bool,
+
+    /// Do with infected files what the settings say ("infected file action"). Without this, nothing is done to them.
+    #[arg(long)]
+    pub act: bool,
+
+    /// How many files to scan at once [default: "max scans in flight"].
+    #[arg(long, short, value_name = "NUMBER")]
+    pub jobs: Option<usize>,
+
+    /// Print a line for every file.
+    #[arg(long, short)]
+    pub verbose: bool,
 }
 
 /// Look at infected files that were put away; give them back, throw them away, or send them to somebody.

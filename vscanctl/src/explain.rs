@@ -21,7 +21,7 @@ use vscan_engine::settings::{Loaded, ScanOnClose, Settings, Size};
 
 use crate::cli::{Cli, ExplainArguments};
 use crate::output::{Colour, Out, exact, reason, shown, table};
-use crate::protection::{Visitor, protect};
+use crate::protection::{OnlyTrouble, Visitor, protect};
 use crate::samba::SmbConf;
 use crate::shares::{self, Share};
 use crate::{Exit, Trouble};
@@ -239,7 +239,7 @@ impl<'a> Subject<'a> {
     }
 
     fn scan(&self) -> Result<Outcome, Trouble> {
-        let protection = protect(self.loaded)?;
+        let protection = protect(self.loaded, Box::new(OnlyTrouble))?;
         let file =
             self.file.try_clone().map_err(|error| format!("{}: {}", shown(&self.path), reason(&error)))?;
         let place = Place { path: self.path.as_os_str().as_bytes(), path_in_share: &self.in_share };

@@ -12,6 +12,7 @@ mod output;
 mod protection;
 mod quarantine;
 mod samba;
+mod scan;
 mod shares;
 
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ enum Exit {
     Bad = 1,
     /// It could not be done, or not all of it.
     Trouble = 2,
+    /// A signal ended it.
+    Interrupted = 130,
 }
 
 /// Why a command ended early: what happened, to what, and what to do.
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Check(arguments) => check::run(arguments, &cli, &out),
         Command::Explain(arguments) => explain::run(arguments, &cli, &out),
+        Command::Scan(arguments) => scan::run(arguments, &cli, &out),
         Command::Quarantine(arguments) => quarantine::run(arguments, &cli, &out),
         Command::Completions { shell } => manual::completions(*shell),
         Command::Manual => manual::print(),

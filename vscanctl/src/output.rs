@@ -62,6 +62,11 @@ impl Out {
         Self { json, colours: io::stdout().is_terminal() && !unwanted }
     }
 
+    /// Whether a program reads this.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints an answer in the form that was asked for.
     pub fn answer<T: Serialize>(
         &self,

@@ -13,18 +13,11 @@ use vscan_engine::settings::Loaded;
 use crate::{Trouble, output};
 
 /// The protection that smbd would build for a connection to this share.
-pub fn protect(loaded: &Loaded) -> Result<Protection, Trouble> {
+pub fn protect(loaded: &Loaded, log: Box<dyn Log>) -> Result<Protection, Trouble> {
     let pool = Pool::new(&loaded.settings.scanners, loaded.settings.scanner_mode)
         .map_err(|error| format!("scanner = {}: {error}", loaded.settings.scanners.join(", ")))?;
     let refuses_all = loaded.refuses_opens();
-    Ok(Protection::new(
-        loaded.settings.clone(),
-        pool,
-        Box::new(OnlyTrouble),
-        Box::new(AsIs),
-        Box::new(Unheard),
-        refuses_all,
-    ))
+    Ok(Protection::new(loaded.settings.clone(), pool, log, Box::new(AsIs), Box::new(Unheard), refuses_all))
 }
 
 /// The administrator, in the place of a client.
@@ -53,7 +46,7 @@ impl<'a> Visitor<'a> {
 }
 
 /// What the engine says of its scanners goes to standard error; what it says of files is what a command answers with.
-struct OnlyTrouble;
+pub struct OnlyTrouble;
 
 impl Log for OnlyTrouble {
     fn wants(&self, level: Level) -> bool {
