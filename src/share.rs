@@ -5,10 +5,10 @@ use std::cell::{OnceCell, RefCell};
 use std::os::fd::AsFd;
 
 use rustix::fs::{CWD, readlinkat};
-use rustix::process::{getegid, geteuid};
+use rustix::process::{Gid, getegid, geteuid, getgroups};
 use vscan_engine::identity::{FileKey, FileTime, Identity, granularity};
 use vscan_engine::log::Log;
-use vscan_engine::notify::Session;
+use vscan_engine::notify::{Rights, Session};
 use vscan_engine::policy::Status;
 use vscan_engine::protection::{Allowance, Context, Denial, Judgement, Place, Protection};
 
@@ -26,7 +26,7 @@ pub struct Share {
     client: String,
     /// Known when the client has asked for a file: before, smbd is not the client's user.
     session: OnceCell<Session>,
-    /// The same without the user's ids.
+    /// The same without the user's rights.
     strangers_session: Session,
     /// The share's root as configured: what patterns and log lines are about.
     path: Vec<u8>,
@@ -103,11 +103,7 @@ impl Share {
 
     /// To be called when smbd runs as the client's user.
     pub fn meet_user(&self) {
-        self.session.get_or_init(|| Session {
-            uid: geteuid().as_raw(),
-            gid: getegid().as_raw(),
-            ..self.strangers_session.clone()
-        });
+        self.session.get_or_init(|| Session { rights: rights_in_force(), ..self.strangers_session.clone() });
     }
 
     /// The client's connections.
@@ -223,6 +219,12 @@ impl Writer {
     pub fn has_changed(&self, now: &Identity) -> bool {
         !self.changes_show || self.at_open != *now
     }
+}
+
+/// Those of the user that smbd is at the moment.
+fn rights_in_force() -> Option<Rights> {
+    let groups = getgroups().ok()?.into_iter().map(Gid::as_raw).collect();
+    Some(Rights { uid: geteuid().as_raw(), gid: getegid().as_raw(), groups })
 }
 
 fn real_path(descriptor: impl AsFd) -> Vec<u8> {

@@ -18,15 +18,26 @@ pub enum Known {
     /// Scanned and clean.
     Clean,
     /// Scanned and infected.
-    Infected(ThreatName),
+    Infected(Found),
+}
+
+/// What was found in an infected file, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The threat.
+    pub threat: ThreatName,
+    /// The scanner, or those of several that have found it.
+    pub scanner: String,
 }
 
 impl Known {
     /// The part of a verdict that may be kept.
-    pub fn from_verdict(verdict: &Verdict) -> Option<Self> {
+    pub fn from_verdict(verdict: &Verdict, scanner: &str) -> Option<Self> {
         match verdict {
             Verdict::Clean => Some(Self::Clean),
-            Verdict::Infected(threat) => Some(Self::Infected(threat.clone())),
+            Verdict::Infected(threat) => {
+                Some(Self::Infected(Found { threat: threat.clone(), scanner: scanner.to_owned() }))
+            }
             Verdict::MinorError(_) => None,
         }
     }
@@ -43,8 +54,10 @@ pub struct Cache {
 pub struct Circumstances {
     /// When the scan began, by the clock of the files.
     pub began: FileTime,
-    /// The signatures then.
+    /// The signatures then, as this process counts them.
     pub signatures: u64,
+    /// The same as all processes do; None if that was not known yet.
+    pub shared_signatures: Option<u64>,
     /// How coarse the times of the file are.
     pub granularity: Duration,
     /// When the scan was over.
@@ -83,15 +96,19 @@ impl Cache {
         entries.get(&identity.key).map(|entry| &entry.known)
     }
 
+    /// Remembers what somebody else has found out.
+    pub fn learn(&mut self, identity: Identity, known: Known, signatures: u64, stored: Instant) {
+        if let Some(entries) = self.entries.as_mut() {
+            entries.put(identity.key, Entry { identity, known, signatures, stored });
+        }
+    }
+
     /// Remembers a result, unless a later change of the file could hide from the ctime.
     pub fn store(&mut self, identity: Identity, known: Known, scan: &Circumstances) {
-        if let Some(entries) = self.entries.as_mut() {
-            if identity.shows_changes_since(scan.began, scan.granularity) {
-                let entry = Entry { identity, known, signatures: scan.signatures, stored: scan.ended };
-                entries.put(identity.key, entry);
-            } else {
-                entries.pop(&identity.key);
-            }
+        if identity.shows_changes_since(scan.began, scan.granularity) {
+            self.learn(identity, known, scan.signatures, scan.ended);
+        } else if let Some(entries) = self.entries.as_mut() {
+            entries.pop(&identity.key);
         }
     }
 }
@@ -114,7 +131,7 @@ mod tests {
     const SIGNATURES: u64 = 5;
 
     fn scan(began: FileTime, ended: Instant) -> Circumstances {
-        Circumstances { began, signatures: SIGNATURES, granularity: TICK, ended }
+        Circumstances { began, signatures: SIGNATURES, shared_signatures: None, granularity: TICK, ended }
     }
 
     fn at_ms(ms: i128) -> FileTime {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::stat;
 use rustix::io::Errno;
 
+use crate::fingerprint::Fingerprint;
 use crate::identity::Identity;
 use crate::privilege::Privilege;
 
@@ -30,6 +31,16 @@ impl Epoch {
     /// How often it has changed since the first look.
     pub(crate) fn changes(&self) -> u64 {
         self.changes.get()
+    }
+
+    /// The state in which it was last seen: the same in all processes, and after a reboot.
+    pub(crate) fn stamp(&self, all: Fingerprint) -> Fingerprint {
+        match self.state.get() {
+            None => all.bytes(b""),
+            Some(Identity { key, size: _, mtime, ctime }) => {
+                all.bytes(&key.ino.to_le_bytes()).bytes(&mtime.0.to_le_bytes()).bytes(&ctime.0.to_le_bytes())
+            }
+        }
     }
 
     /// Looks at the file, unless it has done so a moment ago. The file, if it has changed.

@@ -3,8 +3,10 @@
 
 pub mod action;
 pub mod cache;
+pub mod counters;
 mod epoch;
 pub mod filetype;
+mod fingerprint;
 pub mod identity;
 pub mod log;
 pub mod notify;
@@ -15,5 +17,6 @@ pub mod queue;
 mod report;
 pub mod scan;
 pub mod settings;
+pub mod shared;
 pub mod sys;
 pub mod trusted;

@@ -9,7 +9,7 @@ mod facts;
 pub(crate) mod samba_vscan;
 pub mod system;
 
-pub(crate) use facts::facts;
+pub use facts::facts;
 
 /// How loud a line is. The module maps these onto Samba's debug levels and syslog's priorities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

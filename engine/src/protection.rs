@@ -8,14 +8,15 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::time::Instant;
+use std::sync::Arc;
 
 use rustix::fs::fstat;
 use vscan_backends::dialogue::Outcome;
 use vscan_backends::verdict::{Fault, MinorError, MinorErrorKind, ThreatName, Verdict};
 
 use crate::action::{self, Action, Find, Infected, Places};
-use crate::cache::{Cache, Known};
+use crate::cache::{Cache, Found, Known};
+use crate::counters::{Counters, Event, Parked, ShareCounters};
 use crate::epoch::Epoch;
 use crate::identity::Identity;
 use crate::log::{Level, Log};
@@ -25,11 +26,14 @@ use crate::privilege::Privilege;
 use crate::report::{self, Finding};
 use crate::scan::pool::{Answer, Pool};
 use crate::settings::{Lifetime, Settings};
+use crate::shared::{Entry, Key, SharedCache};
 use crate::trusted::Trusted;
 
+mod results;
 mod scanning;
 mod telling;
 
+pub use results::key_of;
 pub use scanning::{Ended, Scan, Settled};
 
 /// A file that changes during a scan is scanned again, this often in all.
@@ -42,6 +46,12 @@ pub struct Protection {
     epoch: Epoch,
     trusted: Trusted,
     cache: RefCell<Cache>,
+    shared: Option<Arc<SharedCache>>,
+    /// Under which results are shared.
+    scanners: u64,
+    counters: Option<ShareCounters>,
+    /// Results that are to be shared as soon as a version of the signatures is known.
+    unversioned: RefCell<Vec<(Key, Entry)>>,
     log: Box<dyn Log>,
     privilege: Box<dyn Privilege>,
     notify: Box<dyn Notify>,
@@ -88,7 +98,7 @@ pub enum Considered {
     /// No scan is needed.
     Judged(Judgement),
     /// It was found infected earlier and has not changed: see [`Protection::act_on_known`].
-    KnownInfected(ThreatName),
+    KnownInfected(Found),
     /// Only a scan can tell.
     Unknown,
 }
@@ -147,6 +157,7 @@ impl Protection {
             ),
         };
         let epoch = Epoch::new(settings.signature_epoch_file.clone());
+        let scanners = results::fingerprint_of_scanners(&settings);
         let trusted = Trusted::new(settings.trusted_files.clone());
         Self {
             settings,
@@ -154,6 +165,10 @@ impl Protection {
             epoch,
             trusted,
             cache: RefCell::new(cache),
+            shared: None,
+            scanners,
+            counters: None,
+            unversioned: RefCell::default(),
             log,
             privilege,
             notify,
@@ -169,6 +184,32 @@ impl Protection {
     /// Where the lines go.
     pub fn log(&self) -> &dyn Log {
         &*self.log
+    }
+
+    /// Counts what happens in this share, if the settings say where. In smbd, not before the fork: in `connect`.
+    pub fn with_counters(mut self, share: &str) -> Self {
+        if let Some(file) = &self.settings.counters_file {
+            match self.privilege.raised(|| Counters::open(file)) {
+                Ok(counters) => self.counters = Some(counters.share(share)),
+                Err(error) => {
+                    let text = format!("nothing is counted: counters file {}: {error}", file.display());
+                    self.log.line(Level::Error, &text);
+                }
+            }
+        }
+        self
+    }
+
+    /// Counts something.
+    pub fn count(&self, event: Event) {
+        if let Some(counters) = &self.counters {
+            counters.count(event);
+        }
+    }
+
+    /// Counts a request as parked, until what this gives is dropped.
+    pub fn count_parked(&self) -> Option<Parked> {
+        self.counters.as_ref().map(ShareCounters::park)
     }
 
     /// What the rules and earlier scans say. `file_type` is asked only if a rule needs it.
@@ -198,13 +239,12 @@ impl Protection {
     }
 
     fn look_up(&self, place: &Place<'_>, identity: &Identity) -> Considered {
-        let signatures = self.signatures();
-        match self.cache.borrow_mut().lookup(identity, signatures, Instant::now()) {
+        match self.recall(place, identity) {
             Some(Known::Clean) => {
                 report::decision(self.log(), place, &"clean, as scanned earlier");
                 Considered::Judged(Judgement::Allowed(Allowance::Exactly(*identity)))
             }
-            Some(Known::Infected(threat)) => Considered::KnownInfected(threat.clone()),
+            Some(Known::Infected(found)) => Considered::KnownInfected(found),
             None => Considered::Unknown,
         }
     }
@@ -241,16 +281,16 @@ impl Protection {
     /// Answers for a file that is known to be infected, and tries once more what is to be done with it.
     pub fn act_on_known(
         &self,
-        threat: &ThreatName,
+        found: &Found,
         file: impl AsFd,
         place: &Place<'_>,
         occasion: Occasion,
         context: &Context<'_>,
     ) -> Judgement {
-        let outcome = Ok(Verdict::Infected(threat.clone()));
+        let outcome = Ok(Verdict::Infected(found.threat.clone()));
+        let answer = Answer { outcome, scanner: found.scanner.clone() };
         let identity = identity_of(file.as_fd());
-        let answer = &self.nobodys(outcome);
-        let heard = Heard { answer, is_remembered: true, file: Some(file.as_fd()), identity };
+        let heard = Heard { answer: &answer, is_remembered: true, file: Some(file.as_fd()), identity };
         self.judge(&heard, place, occasion, context)
     }
 
@@ -278,6 +318,11 @@ impl Protection {
         let Heard { answer: Answer { outcome, scanner }, is_remembered, file, identity } = heard;
         if self.trusts(heard, place) {
             return Judgement::Allowed(Allowance::Exactly(*identity));
+        }
+        match outcome {
+            Ok(Verdict::Clean) => {}
+            Ok(Verdict::Infected(_)) => self.count(Event::Infected),
+            Ok(Verdict::MinorError(_)) | Err(_) => self.count(Event::Error),
         }
         let decision = policy::after(outcome, &self.settings);
         let action = match (decision.action, outcome, *file) {

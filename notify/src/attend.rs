@@ -13,6 +13,7 @@ use vscan_engine::notify::Spool;
 use crate::channels::CHANNELS;
 use crate::desk::Desk;
 use crate::ledger::Ledger;
+use crate::scanners::Scanners;
 use crate::syslog;
 
 /// How often the spool is looked at.
@@ -43,6 +44,7 @@ pub(crate) fn attend(path: &Path) -> io::Result<()> {
 struct Office {
     spool: Arc<Spool>,
     ledger: Arc<Ledger>,
+    scanners: Scanners,
     desks: Vec<Arc<Desk>>,
     /// What the desks have, or had.
     seen: HashSet<OsString>,
@@ -52,7 +54,8 @@ impl Office {
     fn open(spool: &Arc<Spool>) -> io::Result<Self> {
         let ledger = Arc::new(Ledger::open(spool)?);
         let desks = CHANNELS.iter().map(|channel| Desk::open(channel, &ledger)).collect();
-        Ok(Self { spool: spool.clone(), ledger, desks, seen: HashSet::new() })
+        let scanners = Scanners::open(spool)?;
+        Ok(Self { spool: spool.clone(), ledger, scanners, desks, seen: HashSet::new() })
     }
 
     /// Works until nothing has been left for a while.
@@ -89,7 +92,8 @@ impl Office {
             }
         };
         let wants = |desk: &&Arc<Desk>| desk.wants(&event) && !self.ledger.is_done(desk.channel(), &event.id);
-        let desks: Vec<_> = self.desks.iter().filter(wants).cloned().collect();
+        let is_news = self.scanners.is_news(&event);
+        let desks: Vec<_> = self.desks.iter().filter(|_| is_news).filter(wants).cloned().collect();
         self.seen.insert(name.clone());
         self.ledger.enter(&event.id, name, desks.len());
         for desk in desks {

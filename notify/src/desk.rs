@@ -114,6 +114,10 @@ impl Desk {
                 batch.events.extend(missed);
                 rest
             }
+            Err(Trouble::Failed(why)) => {
+                self.complain(&batch.key, &why, now);
+                self.groups().sent(&batch.key, now)
+            }
             Err(Trouble::Later(why)) => {
                 self.complain(&batch.key, &why, now);
                 let oldest = batch.events.first().map_or(0, |event| event.time);

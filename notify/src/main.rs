@@ -12,6 +12,7 @@ mod channels;
 mod desk;
 mod ledger;
 mod merge;
+mod scanners;
 mod syslog;
 
 use std::path::PathBuf;

@@ -63,11 +63,15 @@ pub fn look(share: &Rc<Share>, scan: CloseScan) -> bool {
     let (protection, context) = (share.protection(), share.context());
     let judgement = match protection.consider(&place, &identity, &file_type) {
         Considered::Judged(judgement) => judgement,
-        Considered::KnownInfected(threat) => {
-            protection.act_on_known(&threat, &scan.file, &place, Occasion::Close, &context)
+        Considered::KnownInfected(found) => {
+            protection.act_on_known(&found, &scan.file, &place, Occasion::Close, &context)
         }
         Considered::Unknown => match protection.settings().scan_on_close {
-            ScanOnClose::Wait => protection.scan(scan.file, &place, Occasion::Close, &context),
+            ScanOnClose::Wait => {
+                let judgement = protection.scan(scan.file, &place, Occasion::Close, &context);
+                scans::write_results_soon(share);
+                judgement
+            }
             ScanOnClose::Yes | ScanOnClose::No => {
                 scans::scan_closed(share, &path, &identity, scan.file);
                 return false;

@@ -14,6 +14,7 @@ use vscan_engine::protection::Protection;
 use vscan_engine::scan::pool::Pool;
 use vscan_engine::settings::{self, ConfigFile, Host, Loaded};
 
+use crate::host::event;
 use crate::host::log::ShareLog;
 use crate::host::params::Params;
 use crate::host::root::Root;
@@ -57,6 +58,10 @@ pub fn connect(connected: Connected<'_>, params: Params) -> Option<Share> {
     let notices = Notices(Line::new(outbox, log.clone()));
     let (log, notices) = (Box::new(log), Box::new(notices));
     let protection = Protection::new(loaded.settings, pool, log, Box::new(Root), notices, refuses_all);
+    let protection = protection.with_shared_results().with_counters(connected.share);
+    if protection.shared_results().is_some() {
+        event::finish_at_exit();
+    }
     Some(Share::new(connected, protection))
 }
 

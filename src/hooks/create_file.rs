@@ -7,6 +7,7 @@ use std::os::fd::AsFd as _;
 use std::rc::Rc;
 
 use rustix::fs::{AtFlags, CWD, FileType, statat};
+use vscan_engine::counters::Event;
 use vscan_engine::filetype::mime_type;
 use vscan_engine::identity::Identity;
 use vscan_engine::protection::{Allowance, Considered, Judgement, Occasion};
@@ -112,6 +113,7 @@ fn gone(answer: Option<Answer>) -> Before {
 }
 
 fn judge(share: &Rc<Share>, request: Option<&Parkable>, path: &[u8], identity: Identity) -> Opening {
+    share.protection().count(Event::Open);
     scans::check_signatures(share);
     let (protection, place, context) = (share.protection(), share.place(path), share.context());
     let open = || private_file::open_by_name(share, path, &identity);
@@ -119,8 +121,8 @@ fn judge(share: &Rc<Share>, request: Option<&Parkable>, path: &[u8], identity: I
     match protection.consider(&place, &identity, &file_type) {
         Considered::Judged(judgement) => Opening::Judged(judgement),
         // To act on the file takes a descriptor; without one openat decides.
-        Considered::KnownInfected(threat) => open().map_or(Opening::Unreadable, |file| {
-            Opening::Judged(protection.act_on_known(&threat, &file, &place, Occasion::Open, &context))
+        Considered::KnownInfected(found) => open().map_or(Opening::Unreadable, |file| {
+            Opening::Judged(protection.act_on_known(&found, &file, &place, Occasion::Open, &context))
         }),
         Considered::Unknown => scans::judge_open(share, request, path, &identity, open),
     }

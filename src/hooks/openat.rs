@@ -4,6 +4,7 @@ use std::os::fd::AsFd as _;
 use std::rc::Rc;
 
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
+use vscan_engine::counters::Event;
 use vscan_engine::filetype::mime_type;
 use vscan_engine::identity::Identity;
 use vscan_engine::log::Level;
@@ -68,14 +69,15 @@ pub fn after_panic(share: &Share) -> Descriptor {
 /// Whether the content may be seen; scans on the spot if need be.
 fn judge(share: &Rc<Share>, descriptor: HostFd<'_>, identity: &Identity) -> bool {
     let (protection, context) = (share.protection(), share.context());
+    protection.count(Event::Open);
     let path = share.path_of_descriptor(descriptor.as_fd());
     let place = share.place(&path);
     let open = || private_file::open_again(descriptor.as_fd());
     let file_type = || open().and_then(|file| mime_type(file.as_fd()));
     let judgement = match protection.consider(&place, identity, &file_type) {
         Considered::Judged(judgement) => Some(judgement),
-        Considered::KnownInfected(threat) => {
-            open().map(|file| protection.act_on_known(&threat, &file, &place, Occasion::Open, &context))
+        Considered::KnownInfected(found) => {
+            open().map(|file| protection.act_on_known(&found, &file, &place, Occasion::Open, &context))
         }
         Considered::Unknown => match scans::judge_open(share, None, &path, identity, open) {
             Opening::Judged(judgement) => Some(judgement),

@@ -37,13 +37,12 @@ pub fn client_address() -> String {
     substitute(c"%I").unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// Who is connected to what, but for the ids of the user.
+/// Who is connected to what, but for the rights of the user.
 pub fn session(user: &str) -> Session {
     let known = |text| substitute(text).unwrap_or_default();
     Session {
         user: user.to_owned(),
-        uid: 0,
-        gid: 0,
+        rights: None,
         client: client_address(),
         machine: known(c"%m"),
         client_name: known(c"%M"),

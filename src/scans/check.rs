@@ -32,10 +32,18 @@ impl Checking {
                 let Self { share, wakeup, check } = self;
                 // Before the check closes the socket that is watched.
                 drop(wakeup);
-                check.finish(&outcome, share.log());
+                share.protection().finish_check(check, &outcome);
+                super::write_results_soon(&share);
                 None
             }
         }
+    }
+
+    /// smbd ends.
+    pub(super) fn end(self) {
+        let Self { share, wakeup, check } = self;
+        drop(wakeup);
+        share.protection().finish_check_now(check);
     }
 
     /// The timer has gone off.

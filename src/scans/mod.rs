@@ -18,13 +18,16 @@ use vscan_engine::identity::{FileKey, Identity};
 use vscan_engine::log::{Level, Printable};
 use vscan_engine::protection::{Allowance, Judgement, Occasion};
 use vscan_engine::queue::Ticket;
+use vscan_engine::shared;
 
 use crate::hooks::close::{self, CloseScan};
+use crate::host::log::ShareLog;
 use crate::host::park::{self, Parkable, RequestId};
+use crate::host::root::Root;
 use crate::share::Share;
 use check::Checking;
 use job::{Job, Patience, Stage};
-use registry::{EVERYBODY, MOST_WAITING, Parked, Registry};
+use registry::{EVERYBODY, MOST_WAITING, Parked, RESULTS, Registry};
 
 /// How often one request is parked for a file that has changed again by the time it was scanned.
 const MOST_VISITS: u32 = 3;
@@ -158,9 +161,26 @@ fn go_on_checking(ticket: Ticket, checking: Checking) {
     }
 }
 
+/// Has what was found out written for other processes, once smbd has answered its client.
+pub fn write_results_soon(share: &Rc<Share>) {
+    if share.protection().has_results_to_write() {
+        with(|scans| scans.write_soon(share));
+    }
+}
+
+fn write_results() {
+    let mut shares = with(|scans| std::mem::take(&mut scans.with_results));
+    shares.retain(|share| share.protection().write_results());
+    if !shares.is_empty() {
+        with(|scans| scans.write_later(shares));
+    }
+}
+
 /// Scans a file on the spot and waits for the end.
-fn scan_now(share: &Share, file: OwnedFd, path: &[u8]) -> Judgement {
-    share.protection().scan(file, &share.place(path), Occasion::Open, &share.context())
+fn scan_now(share: &Rc<Share>, file: OwnedFd, path: &[u8]) -> Judgement {
+    let judgement = share.protection().scan(file, &share.place(path), Occasion::Open, &share.context());
+    write_results_soon(share);
+    judgement
 }
 
 /// Waits for the end of a scan that others may wait for, too.
@@ -188,6 +208,12 @@ pub fn on_time(ticket: Ticket) {
         }
         look_at_closed_files();
         return start_what_waits();
+    }
+    if ticket == RESULTS {
+        if let Some(timer) = with(|scans| scans.writer.take()) {
+            timer.has_fired();
+        }
+        return write_results();
     }
     if let Some(mut checking) = with(|scans| scans.checks.remove(&ticket)) {
         checking.woken();
@@ -233,7 +259,6 @@ pub fn recover_from_panic() {
 /// smbd ends: finishes the scans of closed files, each within its deadline, and names those it could not finish. Waits.
 pub fn finish_all() {
     look_at_closed_files();
-    drop(with(|scans| std::mem::take(&mut scans.checks)));
     for mut job in with(Registry::take_all) {
         if !job.was_closed {
             continue;
@@ -245,6 +270,10 @@ pub fn finish_all() {
             left_to_next_open(&job.share, &job.path, "its client's smbd ended before its scan did");
         }
     }
+    with(|scans| std::mem::take(&mut scans.checks)).into_values().for_each(Checking::end);
+    // Timers are of no use any more.
+    drop(with(|scans| (scans.writer.take(), std::mem::take(&mut scans.with_results))));
+    shared::close_all(&ShareLog::new(false, None), &Root);
 }
 
 fn left_to_next_open(share: &Share, path: &[u8], why: &str) {
@@ -278,6 +307,7 @@ fn go_on(ticket: Ticket, mut job: Job, patience: Patience) {
 
 /// Ends a scan: everybody who waits for it is answered, and the next ones start.
 fn answer_all(ticket: Ticket, job: &Job, judgement: Judgement) {
+    write_results_soon(&job.share);
     let answer = Answer { key: job.key, judgement };
     for id in with(|scans| scans.answer(ticket, &job.waiters, answer)) {
         park::resume(id);

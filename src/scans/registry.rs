@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use vscan_engine::counters;
 use vscan_engine::identity::{FileKey, FileTime, Identity, granularity};
 use vscan_engine::protection::Judgement;
 use vscan_engine::queue::{Queue, Ticket, Urgency};
@@ -27,6 +28,12 @@ const LONGEST_REST: Duration = Duration::from_millis(100);
 /// The timer that starts what waits, rather than any one scan.
 pub(super) const EVERYBODY: Ticket = Ticket(0);
 
+/// The timer that writes results for other processes. The last number of all is that of the notices.
+pub(super) const RESULTS: Ticket = Ticket(u64::MAX - 1);
+
+/// When somebody else is writing results: it takes them less than a millisecond.
+const ANOTHER_MOMENT: Duration = Duration::from_millis(5);
+
 #[derive(Default)]
 pub(super) struct Registry {
     pub(super) queue: Queue,
@@ -37,6 +44,9 @@ pub(super) struct Registry {
     /// Files that were closed a moment ago, not looked at yet.
     pub(super) closed: Vec<(Rc<Share>, CloseScan)>,
     pub(super) starter: Option<Timer>,
+    /// Those with results that are to be written for other processes.
+    pub(super) with_results: Vec<Rc<Share>>,
+    pub(super) writer: Option<Timer>,
     pub(super) is_starting: bool,
 }
 
@@ -46,6 +56,8 @@ struct Request {
     job: Option<Ticket>,
     answer: Option<Answer>,
     visits: u32,
+    /// Counted as parked.
+    counted: Option<counters::Parked>,
     /// The answer if a panic has cost us the scan.
     if_lost: Judgement,
 }
@@ -165,7 +177,8 @@ impl Registry {
 
     /// Counts a visit of a request to create_file that needs a scan.
     pub(super) fn visit(&mut self, id: RequestId, if_lost: Judgement) -> u32 {
-        let new = || Request { parked: Parked::No, job: None, answer: None, visits: 0, if_lost };
+        let new =
+            || Request { parked: Parked::No, job: None, answer: None, visits: 0, counted: None, if_lost };
         let request = self.requests.entry(id).or_insert_with(new);
         request.answer = None;
         request.visits += 1;
@@ -179,15 +192,20 @@ impl Registry {
     /// A request is back in create_file: where it was, and what it was parked for.
     pub(super) fn arrived(&mut self, id: RequestId) -> (Parked, Option<Answer>) {
         match self.requests.get_mut(&id) {
-            Some(request) => (mem::take(&mut request.parked), request.answer),
+            Some(request) => {
+                request.counted = None;
+                (mem::take(&mut request.parked), request.answer)
+            }
             None => (Parked::No, None),
         }
     }
 
     /// A request has been parked; its job must not wait for its turn for ever.
     pub(super) fn parked(&mut self, id: RequestId, ticket: Ticket) {
+        let counted = self.jobs.get(&ticket).and_then(|job| job.share.protection().count_parked());
         if let Some(request) = self.requests.get_mut(&id) {
             request.parked = Parked::Yes;
+            request.counted = counted;
         }
         if let Some(job) = self.jobs.get_mut(&ticket) {
             job.wake_at(job.deadline, ticket);
@@ -237,6 +255,22 @@ impl Registry {
         event::finish_at_exit();
         self.closed.push((share.clone(), closed));
         self.start_soon();
+    }
+
+    /// Has the results of a share written once nobody waits.
+    pub(super) fn write_soon(&mut self, share: &Rc<Share>) {
+        if !self.with_results.iter().any(|known| Rc::ptr_eq(known, share)) {
+            self.with_results.push(share.clone());
+        }
+        if self.writer.is_none() {
+            self.writer = Timer::new(Instant::now(), RESULTS);
+        }
+    }
+
+    /// The same after it was somebody else's turn.
+    pub(super) fn write_later(&mut self, shares: Vec<Rc<Share>>) {
+        self.with_results.extend(shares);
+        self.writer = Timer::new(Instant::now() + ANOTHER_MOMENT, RESULTS);
     }
 
     /// After a panic: answers the requests whose scan got lost with it.

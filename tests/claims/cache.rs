@@ -102,7 +102,7 @@ fn without_room_for_results_every_open_is_a_scan() {
 
 #[test]
 fn with_room_for_one_result_the_last_one_is_remembered() {
-    let it = Protected::with("max lru files entries = 1");
+    let it = Protected::with("max lru files entries = 1\ncache = process");
     it.plant("a.doc", &clean(1, 100));
     it.plant("b.doc", &clean(2, 100));
     let client = it.client();

@@ -294,7 +294,8 @@ fn a_durable_handle_of_what_has_become_infected_is_not_taken_up_again() {
 
 /// A second client has changes of its own in memory, and sends them when its right to keep them is taken back.
 fn open_while_another_holds(how: Open, flushed: &[u8]) -> (Scanned, Result<Vec<u8>, Status>) {
-    let it = Scanned::new("");
+    // What the holder's smbd finds out, the other one must not know.
+    let it = Scanned::new("cache = process\n");
     it.plant("f.doc", b"hello");
     let ((client, quiet), (holder, _)) = (it.connect(), it.connect());
     let held = holder.open("f.doc", how).wait();

@@ -11,8 +11,12 @@ mod benchmark;
 mod cache;
 /// Scans of files that were closed.
 mod close_scans;
+/// Programs that are run when something has happened.
+mod commands;
 /// A wrong configuration costs a line in the log, never the protection.
 mod config_errors;
+/// What all smbds count together.
+mod counters;
 /// Scans that take too long.
 mod deadlines;
 /// Every end of a request.
@@ -31,6 +35,8 @@ mod limits;
 mod links;
 /// Where is said what happened.
 mod log;
+/// Who is told.
+mod messages;
 /// Other modules on the same share.
 mod modules;
 /// Files of unusual names, sizes and kinds.
@@ -59,6 +65,8 @@ mod scanner_products;
 mod scanners;
 /// Where settings come from.
 mod settings;
+/// What one smbd has found out, all know.
+mod shared;
 /// New signatures.
 mod signatures;
 /// Clients of yesterday.
@@ -81,3 +89,5 @@ mod vscanctl_explain;
 mod vscanctl_quarantine;
 /// What it finds in whole trees.
 mod vscanctl_scan;
+/// Files that somebody writes to while they are scanned.
+mod writers;

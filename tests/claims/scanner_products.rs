@@ -4,7 +4,7 @@ use std::path::Path;
 use vscan_backends::registry::SCANNERS;
 use vscan_backends::transcript::{self, Blame, Ending, Event, Recording};
 use vscan_backends::verdict::MinorErrorKind;
-use vscan_tests::fake::replay::{Client, Replay};
+use vscan_tests::fake::replay::{Client, Pace, Replay};
 use vscan_tests::samples::clean;
 use vscan_tests::share::Share;
 use vscan_tests::smbd::Smbd;
@@ -49,8 +49,8 @@ impl Products {
     }
 
     /// Plays a recording through smbd; gives what went otherwise than recorded.
-    fn play(&self, recording: &Recording, name: &str, policy: Policy) -> Result<(), String> {
-        let replay = Replay::new(recording, Client::Ours, FOLDER);
+    fn play(&self, recording: &Recording, name: &str, policy: Policy, pace: Pace) -> Result<(), String> {
+        let replay = Replay::new(recording, Client::Ours(pace), FOLDER);
         let deny = if policy == Policy::Strict { "yes" } else { "no" };
         let options = format!(
             "infected file action = nothing\ndeny access on error = {deny}\ndeny access on minor error = {deny}"
@@ -106,8 +106,8 @@ fn what_each_scanner_was_recorded_to_say_is_enforced() {
         let mut played = Vec::new();
         for recording in recordings(scanner.scheme) {
             let Some(name) = playable(&recording) else { continue };
-            for policy in [Policy::Strict, Policy::Lenient] {
-                if let Err(what) = products.play(&recording, &name, policy) {
+            for (policy, pace) in [(Policy::Strict, Pace::AtOnce), (Policy::Lenient, Pace::Slow)] {
+                if let Err(what) = products.play(&recording, &name, policy, pace) {
                     trouble.push(format!("{} [{}] {policy:?}: {what}", scanner.scheme, recording.title));
                 }
             }

@@ -26,6 +26,12 @@ pub(crate) fn vscanctl() -> PathBuf {
         .clone()
 }
 
+/// The path of vscan-notify, built once per test process.
+pub fn vscan_notify() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build("vscan-notify", &mut cargo(), |path| path.ends_with("vscan-notify"))).clone()
+}
+
 /// A vscan.so that knows Samba by the headers in this folder, and not by those of samba-headers. It is put beside them.
 ///
 /// `target` is where cargo builds it. The first time takes a while; those that follow build the module itself only.

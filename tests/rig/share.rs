@@ -21,6 +21,8 @@ impl Share {
     pub fn vscan(name: &str, conf: &str) -> Self {
         Self { conf: Some(conf.to_owned()), ..Self::plain(name) }
             .option("vfs objects", "vscan")
+            .option("vscan:cache directory", "@RIG@/vscan-cache")
+            .option("vscan:counters file", "@RIG@/vscan-run/counters")
             .option("vscan:notify spool", "@RIG@/spool")
             // Claims that are not about messages do without the program that sends them.
             .option("vscan:send warning message", "no")

@@ -35,10 +35,17 @@ pub struct Builder {
     valgrind: bool,
     preload: Option<PathBuf>,
     module: Option<PathBuf>,
+    port: Option<u16>,
     journald: bool,
 }
 
 impl Builder {
+    /// Listens on this port; otherwise, on one that is free.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
     /// Adds a share.
     pub fn share(mut self, share: Share) -> Self {
         self.shares.push(share);
@@ -102,7 +109,8 @@ impl Builder {
             fs::create_dir(root.join(dir)).unwrap();
         }
         fs::set_permissions(root.join("private"), fs::Permissions::from_mode(0o700)).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = self.port.unwrap_or_else(free);
         fs::write(root.join("smb.conf"), self.smb_conf(root, port)).unwrap();
         let needs_module = self.shares.iter().any(|share| share.conf.is_some());
         let module = needs_module.then(|| self.module.clone().unwrap_or_else(crate::module::module));
@@ -198,9 +206,16 @@ impl Smbd {
     /// Describes a server.
     #[expect(clippy::new_ret_no_self, reason = "a server is there when it is started")]
     pub fn new() -> Builder {
-        let (shares, options) = (Vec::new(), Vec::new());
-        Builder { shares, options, valgrind: false, preload: None, module: None, journald: false }
-            .global("log level", "1 vscan:5")
+        Builder {
+            shares: Vec::new(),
+            options: Vec::new(),
+            valgrind: false,
+            preload: None,
+            module: None,
+            port: None,
+            journald: false,
+        }
+        .global("log level", "1 vscan:5")
     }
 
     /// A server with this one share.

@@ -31,6 +31,7 @@ pub use custody::{Item, Quarantine, State};
 use entry::{Entry, Located};
 pub use outcome::{ActionError, Done, PutBack, RestoreTrouble, StoreTrouble};
 pub use record::{Bytes, Method, Record, RecordError, Timestamp, Xattr};
+pub(crate) use stamp::Utc;
 use steps::{Step, Steps, Straight};
 
 /// The values of `infected file action`. Access is denied with each of them.

@@ -14,7 +14,7 @@ pub(super) fn random() -> rustix::io::Result<String> {
 
 /// A moment of the calendar, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Utc {
+pub(crate) struct Utc {
     year: u64,
     month: u64,
     day: u64,
@@ -26,7 +26,7 @@ impl Utc {
         Self::from_unix(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
     }
 
-    fn from_unix(seconds: u64) -> Self {
+    pub(crate) fn from_unix(seconds: u64) -> Self {
         let mut days = seconds / 86400;
         let mut year = 1970;
         while days >= days_of_year(year) {
@@ -52,7 +52,7 @@ impl Utc {
     }
 
     /// As in RFC 3339: `2026-08-01T12:01:02Z`.
-    pub(super) fn rfc3339(self) -> String {
+    pub(crate) fn rfc3339(self) -> String {
         let (hour, minute, second) = self.clock();
         format!("{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", self.year, self.month, self.day)
     }

@@ -15,7 +15,7 @@ fn message_id(kind: Kind) -> &'static str {
 }
 
 /// All facts that there are; what is not known is left out.
-pub(crate) fn facts(event: &Event) -> Vec<Field<'_>> {
+pub fn facts(event: &Event) -> Vec<Field<'_>> {
     let session = &event.session;
     let mut facts = vec![
         ("MESSAGE_ID", message_id(event.kind()).as_bytes().into()),

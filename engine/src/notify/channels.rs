@@ -14,6 +14,8 @@ pub struct Channels {
     pub pace: Pace,
     /// Windows' pop-up messages.
     pub messenger: Messenger,
+    /// Programs of the administrator's.
+    pub commands: Commands,
 }
 
 /// The first event is told at once; those that follow are collected, for longer and longer, and told as one.
@@ -34,14 +36,40 @@ pub struct Messenger {
     pub text: String,
     /// `messenger port`.
     pub port: u16,
+    /// `messenger code page`.
+    pub code_page: u16,
+}
+
+/// Programs of the administrator's. Each is a path and arguments, with templates in them; empty: there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commands {
+    /// `infected file command`.
+    pub infected_file: Vec<String>,
+    /// `scan error command`.
+    pub scan_error: Vec<String>,
+    /// `scanner state command`.
+    pub scanner_state: Vec<String>,
+    /// `command timeout`.
+    pub timeout: Duration,
+    /// `command interval`.
+    pub interval: Duration,
+}
+
+impl Commands {
+    /// The one for such events.
+    pub fn of(&self, kind: Kind) -> &[String] {
+        match kind {
+            Kind::Infected => &self.infected_file,
+            Kind::ScanError => &self.scan_error,
+            Kind::ScannerState => &self.scanner_state,
+        }
+    }
 }
 
 impl Channels {
     /// Whether any of them wants to hear of such events.
     pub fn want(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::Infected => self.messenger.is_on,
-            Kind::ScanError | Kind::ScannerState => false,
-        }
+        let messenger = self.messenger.is_on && kind == Kind::Infected;
+        messenger || !self.commands.of(kind).is_empty()
     }
 }

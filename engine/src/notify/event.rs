@@ -1,11 +1,12 @@
 //! What has happened, with all that anybody may want to be told of it.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::Channels;
-use crate::action::{Bytes, Done};
+use crate::action::{Bytes, Done, Utc};
 use crate::log::Printable;
 
 /// Something that people should hear of. In the spool, it is a file of JSON.
@@ -101,10 +102,8 @@ pub struct ActionTaken {
 pub struct Session {
     /// The user.
     pub user: String,
-    /// The user's id on this machine.
-    pub uid: u32,
-    /// The user's group.
-    pub gid: u32,
+    /// What the user may do on this machine; None until the user has asked for a file.
+    pub rights: Option<Rights>,
     /// The client's address.
     pub client: String,
     /// The name by which the client calls itself (Samba's %m).
@@ -121,10 +120,26 @@ pub struct Session {
     pub pid: u32,
 }
 
+/// The ids under which smbd works for a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rights {
+    /// The user.
+    pub uid: u32,
+    /// Its first group.
+    pub gid: u32,
+    /// Its other groups.
+    pub groups: Vec<u32>,
+}
+
 impl Event {
     /// When it happened.
     pub fn time(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(self.time)
+    }
+
+    /// The same as in RFC 3339, in UTC.
+    pub fn time_text(&self) -> String {
+        Utc::from_unix(self.time / 1000).rfc3339()
     }
 
     /// The sort of event.
@@ -158,6 +173,16 @@ impl Event {
     /// | `%d` | the number of the smbd |
     /// | `%n` | the scanner |
     pub fn value(&self, letter: char) -> Option<String> {
+        let raw = self.raw_value(letter)?;
+        match letter {
+            // Its names are fit to be printed already.
+            'a' => Some(String::from_utf8_lossy(&raw).into_owned()),
+            _ => Some(Printable(&raw).to_string()),
+        }
+    }
+
+    /// The same byte for byte: nobody may print it.
+    pub fn raw_value(&self, letter: char) -> Option<Cow<'_, [u8]>> {
         let session = &self.session;
         let raw: &[u8] = match letter {
             'f' => self.file().map_or(b"", |file| file.path_in_share.as_bytes()),
@@ -168,7 +193,7 @@ impl Event {
                     reason.as_bytes()
                 }
             },
-            'a' => return Some(self.action().to_owned()),
+            'a' => self.action().as_bytes(),
             'S' => self.share.as_bytes(),
             'P' => self.share_path.as_bytes(),
             'u' | 'U' => session.user.as_bytes(),
@@ -178,11 +203,11 @@ impl Event {
             'i' => session.server_address.as_bytes(),
             'L' => session.server.as_bytes(),
             'h' => session.host.as_bytes(),
-            'd' => return Some(session.pid.to_string()),
+            'd' => return Some(session.pid.to_string().into_bytes().into()),
             'n' => self.scanner.as_bytes(),
             _ => return None,
         };
-        Some(Printable(raw).to_string())
+        Some(raw.into())
     }
 
     fn action(&self) -> &str {

@@ -10,11 +10,11 @@ mod outbox;
 mod spool;
 mod template;
 
-pub use channels::{Channels, Messenger, Pace};
-pub use event::{ActionTaken, Event, FileEvent, Kind, Occurrence, Session};
+pub use channels::{Channels, Commands, Messenger, Pace};
+pub use event::{ActionTaken, Event, FileEvent, Kind, Occurrence, Rights, Session};
 pub use outbox::{Notify, Outbox, Unheard};
 pub use spool::{Attendance, Spool, Stored};
-pub use template::fill;
+pub use template::{fill, fill_bytes};
 
 #[cfg(test)]
 pub(crate) mod tests {

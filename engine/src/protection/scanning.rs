@@ -9,6 +9,7 @@ use vscan_backends::verdict::Fault;
 
 use super::{Context, Judgement, MAX_SCANS, Occasion, Place, Protection, identity_of, unsteady};
 use crate::cache::{Circumstances, Known};
+use crate::counters::{Event, ShareCounters};
 use crate::identity::{FileTime, Identity, granularity};
 use crate::log::Level;
 use crate::policy::{self, Access};
@@ -33,6 +34,9 @@ struct About {
     started: Instant,
     deadline: Instant,
     signatures: u64,
+    shared_signatures: Option<u64>,
+    /// Somebody could write to it when the scan began.
+    had_writers: bool,
     attempt: u32,
     path: Vec<u8>,
 }
@@ -108,7 +112,10 @@ impl Protection {
         // All before the scan: whatever happens to the file from here on makes a difference at the end.
         let began = FileTime::now();
         let signatures = self.signatures();
+        let shared_signatures = self.shared_signatures();
         let identity = identity_of(file.as_fd());
+        // A mapped file can be written to without a trace if that has begun before the scan; whoever comes later leaves one.
+        let had_writers = self.settings.cache.is_some() && self.has_writers(&file);
         let now = Instant::now();
         let mut round = Round::default();
         let exchange = match self.pool.next(&mut round, now) {
@@ -116,7 +123,17 @@ impl Protection {
             // The round knows why.
             None => Exchange::failed(file, Fault::Caller("nobody was asked".into()), self.timeouts(), now),
         };
-        let about = About { identity, began, started: now, deadline, signatures, attempt, path };
+        let about = About {
+            identity,
+            began,
+            started: now,
+            deadline,
+            signatures,
+            shared_signatures,
+            had_writers,
+            attempt,
+            path,
+        };
         Scan { exchange, round, about }
     }
 
@@ -142,7 +159,7 @@ impl Protection {
         Exchange::new(scanner, file, &object, timeouts, deadline, now)
     }
 
-    fn timeouts(&self) -> Timeouts {
+    pub(super) fn timeouts(&self) -> Timeouts {
         Timeouts {
             connect: self.settings.connect_timeout,
             io: self.settings.io_timeout,
@@ -182,21 +199,34 @@ impl Protection {
 
     /// Remembers what the scanners have said, if that is possible.
     fn end(&self, file: OwnedFd, round: Round, about: &About, changed: bool) -> Ended {
+        self.count(Event::Scan);
         let is_denied = |outcome: &Outcome| policy::after(outcome, &self.settings).access != Access::Allow;
         let mut answer = self.pool.answer(&round, is_denied);
         if changed {
             answer.outcome = unsteady(answer.outcome);
         }
-        if let Some(known) = answer.outcome.as_ref().ok().and_then(Known::from_verdict).filter(|_| !changed) {
+        let known = |verdict| Known::from_verdict(verdict, &answer.scanner);
+        if let Some(known) = answer.outcome.as_ref().ok().and_then(known).filter(|_| !changed)
+            && self.may_be_kept(&known, &file, about)
+        {
             let circumstances = Circumstances {
                 began: about.began,
                 signatures: about.signatures,
+                shared_signatures: about.shared_signatures,
                 granularity: granularity(file.as_fd()),
                 ended: Instant::now(),
             };
-            self.cache.borrow_mut().store(about.identity, known, &circumstances);
+            self.remember(&file, about.identity, known, &circumstances);
         }
         Ended { file, identity: about.identity, answer }
+    }
+
+    /// A clean file may not be clean for long while somebody can write to it.
+    fn may_be_kept(&self, known: &Known, file: &OwnedFd, about: &About) -> bool {
+        match known {
+            Known::Clean => self.settings.cache.is_some() && !about.had_writers && !self.has_writers(file),
+            Known::Infected(_) => true,
+        }
     }
 
     /// A number that changes with anything that voids all results.
@@ -205,17 +235,11 @@ impl Protection {
             let text = format!("{} was touched: earlier results are void", file.display());
             self.log().line(Level::Notice, &text);
         }
-        self.epoch.changes() + self.pool.signature_changes()
+        let flushes = self.counters.as_ref().map_or(0, ShareCounters::flushes);
+        self.epoch.changes() + self.pool.signature_changes() + flushes
     }
 
-    /// A question for the version of a scanner's signatures, if one is due: the caller drives it, beside its scans, and
-    /// hands what comes of it to [`Check::finish`].
-    pub fn begin_check(&self) -> Option<Check> {
-        let interval = self.settings.signature_check_interval.filter(|_| self.settings.cache.is_some())?;
-        self.pool.begin_check(interval, self.timeouts(), Instant::now())
-    }
-
-    /// Advances such a question, with the rights that it needs.
+    /// Advances a question for a scanner's version, with the rights that it needs.
     pub fn advance_check(&self, check: &mut Check) -> Progress {
         check.exchange.advance(Instant::now(), &*self.privilege)
     }

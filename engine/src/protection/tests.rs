@@ -72,7 +72,7 @@ impl Log for Silent {
 /// A file in a share that these daemons protect.
 struct Bench {
     protection: Protection,
-    file: tempfile::NamedTempFile,
+    file: tempfile::TempPath,
 }
 
 impl Bench {
@@ -92,19 +92,20 @@ impl Bench {
         file.write_all(b"content").unwrap();
         // A result about a file that has changed in the same tick would not be remembered.
         thread::sleep(Duration::from_millis(50));
-        Self { protection, file }
+        // Nor one about a file that is open for writing.
+        Self { protection, file: file.into_temp_path() }
     }
 
     fn open(&self) -> Judgement {
-        let path = self.file.path().as_os_str().as_bytes();
+        let path = self.file.as_os_str().as_bytes();
         let place = Place { path, path_in_share: path };
         let session = Session::default();
         let context = Context { share: "s", share_path: b"/", user: "u", client: "c", session: &session };
-        let file = self.file.reopen().unwrap();
+        let file = std::fs::File::open(&self.file).unwrap();
         match self.protection.consider(&place, &identity_of(file.as_fd()), &|| None) {
             Considered::Judged(judgement) => judgement,
-            Considered::KnownInfected(threat) => {
-                self.protection.act_on_known(&threat, &file, &place, Occasion::Open, &context)
+            Considered::KnownInfected(found) => {
+                self.protection.act_on_known(&found, &file, &place, Occasion::Open, &context)
             }
             Considered::Unknown => self.protection.scan(file.into(), &place, Occasion::Open, &context),
         }
@@ -142,7 +143,7 @@ fn content_that_is_trusted_is_no_find_for_as_long_as_it_is() {
     let list = home.path().join("trusted");
     bench.protection.trusted = Trusted::new(Some(list.clone()));
     assert!(!bench.allows());
-    let content = crate::trusted::Content::of(bench.file.as_file().as_fd()).unwrap();
+    let content = crate::trusted::Content::of(std::fs::File::open(&bench.file).unwrap().as_fd()).unwrap();
     crate::trusted::add(&list, &content, "").unwrap();
     assert!(bench.allows(), "a find that is remembered");
     crate::trusted::remove(&list, &content).unwrap();
@@ -162,7 +163,7 @@ fn a_file_that_changes_between_two_scanners_is_scanned_again_by_both() {
         Some(CLEAN.to_owned())
     }));
     let bench = Bench::new(&[&one, &other], ScannerMode::All);
-    *path.lock().unwrap() = Some(bench.file.path().to_owned());
+    *path.lock().unwrap() = Some(bench.file.to_path_buf());
     assert!(bench.allows());
     assert_eq!((one.scans(), other.scans()), (2, 2));
 }
@@ -208,5 +209,5 @@ fn a_version_that_is_not_told_voids_nothing() {
 fn check(bench: &Bench) {
     let mut check = bench.protection.begin_check().unwrap();
     let outcome = crate::scan::blocking::run(&mut check.exchange, &AsIs);
-    check.finish(&outcome, &Silent);
+    bench.protection.finish_check(check, &outcome);
 }

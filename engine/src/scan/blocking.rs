@@ -18,6 +18,17 @@ pub fn run(exchange: &mut Exchange, privilege: &dyn Privilege) -> Outcome {
     }
 }
 
+/// The same for those who have less patience: None when it is at an end.
+pub fn run_until(exchange: &mut Exchange, privilege: &dyn Privilege, end: Instant) -> Option<Outcome> {
+    loop {
+        match exchange.advance(Instant::now(), privilege) {
+            Progress::Done(outcome) => return Some(outcome),
+            Progress::Waiting(..) if Instant::now() >= end => return None,
+            Progress::Waiting(wait, until) => pause(exchange, wait, until.min(end)),
+        }
+    }
+}
+
 /// Waits until the socket is ready or the time has come; a signal ends the wait early, which does no harm.
 fn pause(exchange: &Exchange, wait: Wait, until: Instant) {
     let left = until.saturating_duration_since(Instant::now());

@@ -26,6 +26,8 @@ pub struct Pool {
 
 /// One of them.
 pub struct Member {
+    /// As it is configured.
+    pub(super) spec: String,
     pub(super) scanner: Box<dyn Scanner>,
     pub(super) health: Rc<Health>,
 }
@@ -63,7 +65,10 @@ pub struct Answer {
 impl Pool {
     /// From the words of the configuration.
     pub fn new(specs: &[String], mode: ScannerMode) -> Result<Self, SpecError> {
-        let member = |spec: &String| Ok(Member { scanner: parse_scanner(spec)?, health: Health::of(spec) });
+        let member = |spec: &String| {
+            let (scanner, health) = (parse_scanner(spec)?, Health::of(spec));
+            Ok(Member { spec: spec.clone(), scanner, health })
+        };
         let members = specs.iter().map(member).collect::<Result<_, _>>()?;
         // Any number does that differs between processes.
         let start = usize::try_from(std::process::id()).unwrap_or(0);

@@ -16,6 +16,7 @@ use super::Timeouts;
 use super::exchange::Exchange;
 use super::health::Health;
 use super::pool::{Member, Pool};
+use crate::fingerprint::Fingerprint;
 use crate::log::{Level, Log};
 
 /// What is known of a scanner's signatures.
@@ -25,12 +26,17 @@ pub(super) struct Signatures {
     asked: Cell<Option<Instant>>,
     is_asking: Cell<bool>,
     changes: Cell<u64>,
+    /// It was asked and did not tell.
+    is_silent: Cell<bool>,
+    /// What other processes have heard is out of date.
+    must_ask: Cell<bool>,
 }
 
 impl Signatures {
     /// Asks at the next opportunity.
     pub(super) fn ask_soon(&self) {
         self.asked.set(None);
+        self.must_ask.set(true);
     }
 
     /// How often they have changed.
@@ -45,6 +51,7 @@ impl Signatures {
 
     /// The former version, if this is another one. The first version that is heard of is no change.
     fn told(&self, version: &str) -> Option<String> {
+        self.is_silent.set(false);
         let former = self.version.replace(Some(version.to_owned())).filter(|former| former != version)?;
         self.changes.set(self.changes.get() + 1);
         Some(former)
@@ -57,11 +64,66 @@ impl Pool {
         self.members().map(|member| member.health.signatures.changes()).sum()
     }
 
+    /// Adds the versions of all scanners; none while one has not been asked yet. With `are_asked` false, nobody ever is.
+    pub(crate) fn stamp(&self, are_asked: bool, all: Fingerprint) -> Option<Fingerprint> {
+        self.members().try_fold(all, |all, member| {
+            let signatures = &member.health.signatures;
+            match &*signatures.version.borrow() {
+                Some(version) if are_asked => Some(all.bytes(version.as_bytes())),
+                _ if !are_asked || signatures.is_silent.get() || !can_be_asked(member) => {
+                    Some(all.bytes(b""))
+                }
+                _ => None,
+            }
+        })
+    }
+
+    /// Takes over what other processes have heard, of scanners whose version should be asked for now.
+    pub(crate) fn adopt_due(&self, interval: Duration, now: Instant, heard: &Heard<'_>, log: &dyn Log) {
+        let is_due = |member: &&Member| member.health.signatures.is_due(now, interval);
+        self.members().filter(is_due).for_each(|member| adopt(member, interval, now, heard, log));
+    }
+
+    /// The same of all of them.
+    pub(crate) fn adopt_all(&self, interval: Duration, now: Instant, heard: &Heard<'_>, log: &dyn Log) {
+        self.members().for_each(|member| adopt(member, interval, now, heard, log));
+    }
+
     /// The next question for a version that should be asked now, if any scanner is due.
     pub fn begin_check(&self, interval: Duration, timeouts: Timeouts, now: Instant) -> Option<Check> {
         let is_due =
             |member: &&Member| !member.health.is_down() && member.health.signatures.is_due(now, interval);
         self.members().filter(is_due).find_map(|member| Check::new(member, timeouts, now))
+    }
+}
+
+/// What some process has heard of the version of a scanner, and how long ago.
+pub(crate) type Heard<'a> = dyn Fn(&str) -> Option<(String, Duration)> + 'a;
+
+fn can_be_asked(member: &Member) -> bool {
+    member.scanner.endpoint().is_some() && member.scanner.version_query().is_some()
+}
+
+fn adopt(member: &Member, interval: Duration, now: Instant, heard: &Heard<'_>, log: &dyn Log) {
+    let signatures = &member.health.signatures;
+    if signatures.must_ask.get() {
+        return;
+    }
+    let Some((version, age)) = heard(&member.spec) else { return };
+    let is_news = |asked: Instant| now.saturating_duration_since(asked) > age;
+    if age < interval && signatures.asked.get().is_none_or(is_news) {
+        signatures.asked.set(now.checked_sub(age));
+        tell(member.shown(), signatures, &version, log);
+    }
+}
+
+/// Says so if the signatures have changed.
+fn tell(scanner: String, signatures: &Signatures, version: &str, log: &dyn Log) {
+    if let Some(former) = signatures.told(version) {
+        let text = format!(
+            "scanner {scanner} has new signatures ({version}, before: {former}): earlier results are void"
+        );
+        log.line(Level::Notice, &text);
     }
 }
 
@@ -71,6 +133,7 @@ pub struct Check {
     pub exchange: Exchange,
     told: Arc<Mutex<Option<String>>>,
     shown: String,
+    spec: String,
     asking: Asking,
 }
 
@@ -88,6 +151,7 @@ impl Check {
     fn new(member: &Member, timeouts: Timeouts, now: Instant) -> Option<Self> {
         // Whatever comes of it, the next question is an interval away.
         member.health.signatures.asked.set(Some(now));
+        member.health.signatures.must_ask.set(false);
         let query = member.scanner.version_query()?;
         let endpoint = member.scanner.endpoint()?.clone();
         // An exchange is about a file; this one is about none.
@@ -98,27 +162,27 @@ impl Check {
         let deadline = now + timeouts.connect + timeouts.io;
         let exchange = Exchange::new(&question, nothing, &object, timeouts, deadline, now);
         member.health.signatures.is_asking.set(true);
-        Some(Self { exchange, told, shown: member.shown(), asking: Asking(member.health.clone()) })
+        let (shown, spec) = (member.shown(), member.spec.clone());
+        Some(Self { exchange, told, shown, spec, asking: Asking(member.health.clone()) })
     }
 
-    /// Says so if the signatures have changed. A version that cannot be told changes nothing.
-    pub fn finish(self, outcome: &Outcome, log: &dyn Log) {
+    /// Says so if the signatures have changed. A version that cannot be told changes nothing. Which scanner has told which
+    /// version, if it has.
+    pub(crate) fn finish(self, outcome: &Outcome, log: &dyn Log) -> Option<(String, String)> {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let signatures = &self.asking.0.signatures;
         match (outcome, told) {
             (Ok(_), Some(version)) => {
-                if let Some(former) = self.asking.0.signatures.told(&version) {
-                    let text = format!(
-                        "scanner {} has new signatures ({version}, before: {former}): earlier results are void",
-                        self.shown
-                    );
-                    log.line(Level::Notice, &text);
-                }
+                tell(self.shown, signatures, &version, log);
+                return Some((self.spec, version));
             }
             (Err(fault), _) => {
                 log.line(Level::Debug, &format!("scanner {} does not tell its version: {fault}", self.shown));
             }
             (Ok(_), None) => {}
         }
+        signatures.is_silent.set(true);
+        None
     }
 }
 

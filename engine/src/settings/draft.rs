@@ -7,9 +7,9 @@ use super::option::Opt;
 use super::table::{RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
 use super::written::{Entry, Written};
 use super::{
-    CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, Notify, OnConfigError,
-    OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity, Share, Size,
-    Syslog, SyslogFormat,
+    CacheKind, CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, Notify,
+    OnConfigError, OverLimit, PathMap, PathPatterns, Priority, ScanOnClose, ScannerMode, Settings, Severity,
+    Share, SharedCacheLimits, Size, Syslog, SyslogFormat,
 };
 use super::{InForce, Source, daemons, scanners};
 use crate::action::Action;
@@ -19,6 +19,9 @@ pub(super) struct Draft {
     pub(super) settings: Settings,
     pub(super) scanner: String,
     pub(super) socket_path: String,
+    pub(super) cache: CacheKind,
+    pub(super) cache_directory: PathBuf,
+    pub(super) shared_entries: u64,
     pub(super) cache_entries: usize,
     pub(super) cache_lifetime: Option<Lifetime>,
     pub(super) syslog: bool,
@@ -117,6 +120,8 @@ impl Draft {
                 rename_prefix: String::new(),
                 rename_suffix: String::new(),
                 cache: None,
+                shared_cache: None,
+                counters_file: None,
                 connect_timeout: Duration::from_secs(1),
                 io_timeout: Duration::from_secs(1),
                 scan_timeout: Duration::from_secs(1),
@@ -127,6 +132,9 @@ impl Draft {
             },
             scanner: String::new(),
             socket_path: String::new(),
+            cache: CacheKind::Off,
+            cache_directory: PathBuf::new(),
+            shared_entries: 0,
             cache_entries: 0,
             cache_lifetime: None,
             syslog: true,
@@ -249,8 +257,13 @@ impl Draft {
         let identity = format.identity(self.settings.scanners.first().map_or("", String::as_str));
         let syslog = self.facility.zip(self.priority);
         let syslog = syslog.map(|(facility, priority)| Syslog { facility, priority, format, identity });
+        let is_on = self.cache != CacheKind::Off;
+        let cache = self.cache_lifetime.map(limits).filter(|limits| limits.entries > 0 && is_on);
+        let is_shared = self.cache == CacheKind::Shared && cache.is_some() && self.shared_entries > 0;
+        let shared = SharedCacheLimits { directory: self.cache_directory, entries: self.shared_entries };
         Settings {
-            cache: self.cache_lifetime.map(limits).filter(|limits| limits.entries > 0),
+            cache,
+            shared_cache: is_shared.then_some(shared),
             syslog: syslog.filter(|_| self.syslog),
             ..self.settings
         }

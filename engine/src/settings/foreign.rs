@@ -12,7 +12,6 @@ const DAEMON: &str = "the scanner's own configuration decides";
 const STATUS: &str = "what a client is told is said by the option \"infected status\"";
 const QUARANTINE: &str =
     "names and rights in quarantine are fixed, and the origin of each file is recorded there";
-const COMMAND: &str = "no commands are run";
 
 const FOREIGN: &[(&str, &str)] = &[
     // samba-vscan
@@ -44,8 +43,6 @@ const FOREIGN: &[(&str, &str)] = &[
     ("quarantine keep tree", QUARANTINE),
     ("quarantine keep name", QUARANTINE),
     ("quarantine directory mode", QUARANTINE),
-    ("infected file command", COMMAND),
-    ("scan error command", COMMAND),
     ("exclude files", "those files are scanned; use \"exclude file regexp\" or \"exclude paths\""),
     ("scan archive", DAEMON),
     ("max nested scan archive", DAEMON),

@@ -100,6 +100,10 @@ pub struct Settings {
     pub rename_suffix: String,
     /// None: results are not cached.
     pub cache: Option<CacheLimits>,
+    /// What all processes share of them; None: nothing. Never without `cache`.
+    pub shared_cache: Option<SharedCacheLimits>,
+    /// Where the counters of all processes are; None: nothing is counted.
+    pub counters_file: Option<PathBuf>,
     /// To reach the scanner. No timeout is zero or longer than a day.
     pub connect_timeout: Duration,
     /// For each step of the conversation with the scanner.
@@ -130,6 +134,26 @@ pub struct CacheLimits {
     pub entries: usize,
     /// The age at which a result is dropped.
     pub lifetime: Lifetime,
+}
+
+/// Where results are kept for all processes, and how many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedCacheLimits {
+    /// For root only; absolute.
+    pub directory: PathBuf,
+    /// When there are so many, the oldest tenth goes; not zero.
+    pub entries: u64,
+}
+
+/// `cache`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheKind {
+    /// What one process finds out, all know, also after it has ended.
+    Shared,
+    /// Each process remembers for itself.
+    Process,
+    /// Nothing is remembered.
+    Off,
 }
 
 /// `scanner mode`.

@@ -215,10 +215,27 @@ fn a_quarantine_that_users_can_reach_is_noticed() {
 
 #[test]
 fn options_of_virusfilter_in_smb_conf_are_answered() {
-    let loaded = load_with("", &[("infected file command", "/bin/x"), ("exclude files", "/*.iso/")]);
+    let loaded = load_with("", &[("scan mime", "yes"), ("exclude files", "/*.iso/")]);
     assert!(loaded.complaints.iter().all(|complaint| complaint.severity == Severity::Ignored));
     assert_eq!(loaded.complaints.len(), 2);
     assert!(lines(&loaded)[0].starts_with("smb.conf, share Data: vscan:"));
+}
+
+#[test]
+fn a_command_is_split_into_words_and_no_more() {
+    let line =
+        r#"/usr/local/bin/virusfilter-notify --cc "%U@example.org" --subject-prefix 'Found: ' $(id) a\ b;c"#;
+    let settings = load_ok("", &[("infected file command", line)]);
+    let words =
+        ["/usr/local/bin/virusfilter-notify", "--cc", "%U@example.org", "--subject-prefix", "Found: "];
+    let [first @ .., a, b] = settings.notify.channels.commands.infected_file.as_slice() else { panic!() };
+    assert_eq!(first, words);
+    assert_eq!((a.as_str(), b.as_str()), ("$(id)", "a b;c"));
+    for wrong in ["/bin/x 'a", "%f x", "'' x"] {
+        let loaded = load_with("", &[("scan error command", wrong)]);
+        assert_eq!(loaded.complaints.len(), 1, "{wrong}");
+        assert!(loaded.settings.notify.channels.commands.scan_error.is_empty());
+    }
 }
 
 #[test]

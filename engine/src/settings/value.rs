@@ -157,6 +157,19 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
     }
 }
 
+/// A program and its arguments, split at blanks as a shell would, but for nothing else that a shell does.
+pub(super) fn command(text: &str) -> Result<Vec<String>, String> {
+    let words = shell_words::split(text).map_err(|_| "has a quote that does not end".to_owned())?;
+    match words.first() {
+        None => Ok(words),
+        Some(program) if program.is_empty() || program.contains('%') => {
+            Err("must begin with a program".to_owned())
+        }
+        Some(_) if words.iter().any(|word| word.contains('\0')) => Err("has a NUL in it".to_owned()),
+        Some(_) => Ok(words),
+    }
+}
+
 /// The beginning or the end of a file name.
 pub(super) fn name_part(text: &str) -> Result<String, String> {
     const LONGEST_PART: usize = 64;

@@ -3,7 +3,11 @@
 //! One file for each concern, with a safe face. `SAFETY.md` has the rules of the process that this runs in.
 #![allow(unsafe_code)]
 
+pub(crate) mod filesystem;
 mod keeper;
+pub(crate) mod lease;
+pub(crate) mod lmdb;
+pub(crate) mod mapped;
 pub mod program;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! The ways to tell people. Each has a file or a folder of its own, and a row in [`CHANNELS`].
 
+mod command;
+mod json;
 mod messenger;
 
 use std::sync::Arc;
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use vscan_engine::notify::{Event, Pace, fill};
 
 /// All of them.
-pub(crate) static CHANNELS: &[Channel] = &[messenger::CHANNEL];
+pub(crate) static CHANNELS: &[Channel] = &[messenger::CHANNEL, command::CHANNEL];
 
 /// A way to tell people.
 pub(crate) struct Channel {
@@ -28,6 +30,8 @@ pub(crate) struct Channel {
 pub(crate) enum Trouble {
     /// There is nobody to hear it: it is given up, and so is what follows for an hour.
     Nobody(String),
+    /// This message is given up, and the next one has its own chance.
+    Failed(String),
     /// It is tried again, with what has come meanwhile.
     #[expect(dead_code, reason = "pop-ups are never tried again; mail is")]
     Later(String),
@@ -87,6 +91,22 @@ pub(crate) mod tests {
             session: Session { user: "ann".to_owned(), client: "192.0.2.7".to_owned(), ..Session::default() },
             channels: vscan_engine::notify::Channels::default(),
         }
+    }
+
+    /// An infected file at this path, which has gone to quarantine.
+    pub(crate) fn infected(path: &[u8]) -> Event {
+        let mut event = event("");
+        if let Occurrence::Infected { file, threat, action } = &mut event.occurrence {
+            file.path = path.into();
+            file.path_in_share = path.strip_prefix(b"/srv/data/").unwrap_or(path).into();
+            *threat = "Eicar".to_owned();
+            *action = ActionTaken {
+                name: "quarantine".to_owned(),
+                destination: Some(b"/q/vir-1"[..].into()),
+                text: "moved to quarantine as /q/vir-1".to_owned(),
+            };
+        }
+        event
     }
 
     #[test]

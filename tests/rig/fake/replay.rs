@@ -31,11 +31,23 @@ const QUIET: Duration = Duration::from_millis(150);
 /// A client that is held to the recording may be silent for so long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Between the halves of what a slow scanner says.
+const PAUSE: Duration = Duration::from_millis(30);
+
+/// How fast the scanner is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Says what it has to say at once.
+    AtOnce,
+    /// Stops in the middle of each answer.
+    Slow,
+}
+
 /// How closely the client is held to the recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     /// Its every byte must be as recorded.
-    Ours,
+    Ours(Pace),
     /// It may ask in its own words. Messages that begin with one of these words are small talk, with the answer beside
     /// them; any other gets the last of the recorded answers.
     Foreign(&'static [(&'static str, &'static str)]),
@@ -216,7 +228,7 @@ impl State {
             std::thread::spawn(move || {
                 let mut ear = Ear { line: &line, unread: Vec::new(), got_descriptor: false };
                 let result = match state.client {
-                    Client::Ours => state.hold_to_recording(&mut ear),
+                    Client::Ours(pace) => state.hold_to_recording(&mut ear, pace),
                     Client::Foreign(small_talk) => state.talk(&mut ear, small_talk),
                 };
                 // Any other error means that the client or the test went away.
@@ -232,7 +244,7 @@ impl State {
         self.seen.lock().unwrap().complaints.push(what);
     }
 
-    fn hold_to_recording(&self, ear: &mut Ear<'_>) -> io::Result<()> {
+    fn hold_to_recording(&self, ear: &mut Ear<'_>, pace: Pace) -> io::Result<()> {
         set_socket_timeout(ear.line.as_fd(), Timeout::Recv, Some(PATIENCE))?;
         for event in &self.events {
             match event {
@@ -254,7 +266,7 @@ impl State {
                 Event::ClientContent(framing) | Event::ClientContentCut(framing) => {
                     ear.take_content(*framing, self.size)?;
                 }
-                Event::Server(bytes) => ear.line.writer().write_all(bytes)?,
+                Event::Server(bytes) => ear.line.say(bytes, pace)?,
                 Event::ServerEnd => return Ok(()),
             }
         }
@@ -294,6 +306,20 @@ impl State {
         ear.line.writer().write_all(&answer)?;
         // What is closed with something unread loses the answer.
         ear.until_quiet(QUIET).map(drop)
+    }
+}
+
+impl Line {
+    fn say(&self, bytes: &[u8], pace: Pace) -> io::Result<()> {
+        match pace {
+            Pace::AtOnce => self.writer().write_all(bytes),
+            Pace::Slow => {
+                let (first, second) = bytes.split_at(bytes.len() / 2);
+                self.writer().write_all(first)?;
+                std::thread::sleep(PAUSE);
+                self.writer().write_all(second)
+            }
+        }
     }
 }
 

@@ -4,10 +4,10 @@ use super::Group;
 use super::{set, words};
 use crate::settings::option::{Kind, Opt};
 use crate::settings::syslog::{FACILITIES, FORMATS, PRIORITIES};
-use crate::settings::value::{choice, yes_no};
+use crate::settings::value::{choice, optional_file, yes_no};
 
 pub(super) const GROUP: Group = Group {
-    title: "The log",
+    title: "The log and the counters",
     options: &[
         Opt {
             name: "syslog",
@@ -56,6 +56,16 @@ pub(super) const GROUP: Group = Group {
             on_mistake: "no",
             help: "Log every file with the reason why it was allowed or denied, not only finds and trouble.",
             apply: |draft, text| set(&mut draft.settings.verbose_file_logging, yes_no(text)),
+        },
+        Opt {
+            name: "counters file",
+            aliases: &[],
+            kind: Kind::Path,
+            default: "/run/vscan/counters",
+            on_mistake: "/run/vscan/counters",
+            help: "Where all smbds count opens, scans and finds, for \"vscanctl status\". It should be in memory (tmpfs). Empty: \
+               nothing is counted.",
+            apply: |draft, text| set(&mut draft.settings.counters_file, optional_file(text)),
         },
     ],
 };

@@ -5,6 +5,7 @@
 
 mod access;
 mod action;
+mod commands;
 mod log;
 mod notify;
 mod pace;
@@ -32,6 +33,7 @@ pub static GROUPS: &[Group] = &[
     access::GROUP,
     action::GROUP,
     notify::GROUP,
+    commands::GROUP,
     results::GROUP,
     pace::GROUP,
     log::GROUP,

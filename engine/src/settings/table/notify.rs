@@ -22,6 +22,17 @@ fn set_time(field: &mut std::time::Duration, text: &str) -> Applied {
     Ok(remark)
 }
 
+/// Those that `vscan-notify` knows.
+fn code_page(text: &str) -> Result<u16, String> {
+    const KNOWN: [u16; 18] =
+        [437, 720, 737, 775, 850, 852, 855, 857, 858, 860, 861, 862, 863, 864, 865, 866, 869, 874];
+    let number = text.strip_prefix("CP").unwrap_or(text).parse();
+    number
+        .ok()
+        .filter(|number| KNOWN.contains(number))
+        .ok_or_else(|| format!("must be one of: {}", KNOWN.map(|number| number.to_string()).join(", ")))
+}
+
 pub(super) const GROUP: Group = Group {
     title: "Messages",
     options: &[
@@ -54,8 +65,21 @@ pub(super) const GROUP: Group = Group {
             kind: Kind::Number,
             default: "139",
             on_mistake: "139",
-            help: "The client's port for such messages. On 445, there is no session request, and names do not matter.",
+            help: "The client's port for such messages. Only 139 has NetBIOS sessions, which reach the service by its name; on \
+               445 and any other port, SMB stands alone.",
             apply: |draft, text| set(&mut draft.settings.notify.channels.messenger.port, port(text)),
+        },
+        Opt {
+            name: "messenger code page",
+            aliases: &[],
+            kind: Kind::Number,
+            default: "850",
+            on_mistake: "850",
+            help: "The letters of the clients' DOS, as smb.conf's \"dos charset\" without CP: 850 for Western Europe, 852 for \
+               Central Europe, 866 for Cyrillic, 437 for the United States. What is not among them becomes a question mark.",
+            apply: |draft, text| {
+                set(&mut draft.settings.notify.channels.messenger.code_page, code_page(text))
+            },
         },
         Opt {
             name: "notify interval",

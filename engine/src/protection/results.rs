@@ -1,0 +1,198 @@
+//! Results of earlier scans: this process's own, and those of all processes.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use vscan_backends::dialogue::Outcome;
+
+use super::{Place, Protection};
+use crate::cache::{Circumstances, Known};
+use crate::counters::Event;
+use crate::fingerprint::Fingerprint;
+use crate::identity::{FileTime, Identity};
+use crate::scan::blocking;
+use crate::scan::version::Check;
+use crate::settings::{Lifetime, Settings};
+use crate::shared::{Entry, Key, Lookup, SharedCache, Version};
+use crate::sys::lease::{Writers, writers};
+
+/// Results that have no version of the signatures yet; beyond this, they are not shared.
+const MOST_UNVERSIONED: usize = 256;
+
+/// How long the end of a process may wait for the version that its results need to be shared.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// What two shares must have in common to believe each other's results.
+pub(super) fn fingerprint_of_scanners(settings: &Settings) -> u64 {
+    let mode = format!("{:?} {:?}", settings.scanner_mode, settings.path_map);
+    let all = Fingerprint::new().bytes(mode.as_bytes());
+    settings.scanners.iter().fold(all, |all, spec| all.bytes(spec.as_bytes())).finish()
+}
+
+impl Protection {
+    /// Shares results with other processes, if the settings say so. In smbd, not before the fork: in `connect`.
+    pub fn with_shared_results(mut self) -> Self {
+        self.shared =
+            self.settings.shared_cache.as_ref().map(|shared| {
+                SharedCache::open(&shared.directory, shared.entries, &*self.log, &*self.privilege)
+            });
+        self
+    }
+
+    /// The results of all processes, if this share takes part.
+    pub fn shared_results(&self) -> Option<&SharedCache> {
+        self.shared.as_deref()
+    }
+
+    /// What is known of the file in exactly this state.
+    pub(super) fn recall(&self, place: &Place<'_>, identity: &Identity) -> Option<Known> {
+        let signatures = self.signatures();
+        if let Some(known) = self.cache.borrow_mut().lookup(identity, signatures, Instant::now()) {
+            self.count(Event::HitOwn);
+            return Some(known.clone());
+        }
+        let open = || openat(CWD, place.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
+        let entry = self.recall_shared(identity, open)?;
+        self.count(Event::HitShared);
+        let age = u64::try_from(FileTime::now().0 - entry.stored.0).unwrap_or(0);
+        if let Some(stored) = Instant::now().checked_sub(Duration::from_nanos(age)) {
+            self.cache.borrow_mut().learn(*identity, entry.known.clone(), signatures, stored);
+        }
+        Some(entry.known)
+    }
+
+    fn recall_shared(&self, identity: &Identity, open: impl FnOnce() -> Option<OwnedFd>) -> Option<Entry> {
+        let shared = self.shared.as_deref()?;
+        let key = shared.key(identity.key, self.scanners, open)?;
+        let look = || {
+            let lifetime = match self.settings.cache?.lifetime {
+                Lifetime::Unlimited => None,
+                Lifetime::For(lifetime) => Some(lifetime),
+            };
+            Some(shared.lookup(&key, identity, self.shared_signatures()?, lifetime, self.log()))
+        };
+        match look()? {
+            Lookup::Known(entry) => Some(entry),
+            Lookup::Unknown => None,
+            // Somebody knows of new signatures before us, or we before somebody.
+            Lookup::OtherSignatures => {
+                let interval = self.settings.signature_check_interval?;
+                self.pool.adopt_all(interval, Instant::now(), &|spec| self.heard(spec), self.log());
+                match look()? {
+                    Lookup::Known(entry) => Some(entry),
+                    Lookup::OtherSignatures | Lookup::Unknown => None,
+                }
+            }
+        }
+    }
+
+    /// Remembers a result for this process, and hands it over for the others.
+    pub(super) fn remember(&self, file: impl AsFd, identity: Identity, known: Known, scan: &Circumstances) {
+        self.cache.borrow_mut().store(identity, known.clone(), scan);
+        if !identity.shows_changes_since(scan.began, scan.granularity) {
+            return;
+        }
+        let Some(shared) = self.shared.as_deref() else { return };
+        let open = || file.as_fd().try_clone_to_owned().ok();
+        let Some(key) = shared.key(identity.key, self.scanners, open) else { return };
+        let took =
+            u64::try_from(FileTime::now().0 - scan.began.0).map_or(Duration::ZERO, Duration::from_nanos);
+        let entry = |signatures| Entry { identity, known, signatures, stored: FileTime::now(), took };
+        // The first version that is heard of is that of the scans before.
+        let since = || self.shared_signatures().filter(|_| scan.signatures == self.signatures());
+        match scan.shared_signatures.or_else(since) {
+            Some(signatures) => shared.store(key, entry(signatures)),
+            None => {
+                let mut unversioned = self.unversioned.borrow_mut();
+                if unversioned.len() < MOST_UNVERSIONED {
+                    unversioned.push((key, entry(0)));
+                }
+            }
+        }
+    }
+
+    /// Whether results wait to be written for other processes.
+    pub fn has_results_to_write(&self) -> bool {
+        self.shared.as_deref().is_some_and(SharedCache::has_pending)
+    }
+
+    /// Writes results for other processes; whether there is more, to be tried again after a few milliseconds.
+    pub fn write_results(&self) -> bool {
+        self.shared.as_deref().is_some_and(|shared| shared.write_pending(self.log(), &*self.privilege))
+    }
+
+    /// A number for the signatures that are current: the same in all processes. None before the scanners were asked.
+    pub(super) fn shared_signatures(&self) -> Option<u64> {
+        let all = self.epoch.stamp(Fingerprint::new());
+        let are_asked = self.settings.signature_check_interval.is_some();
+        Some(self.pool.stamp(are_asked, all)?.finish())
+    }
+
+    fn heard(&self, spec: &str) -> Option<(String, Duration)> {
+        let Version { text, heard } = self.shared.as_deref()?.version(spec, self.log())?;
+        let age = u64::try_from(FileTime::now().0 - heard.0).ok()?;
+        Some((text, Duration::from_nanos(age)))
+    }
+
+    /// A question for the version of a scanner's signatures, if one is due: the caller drives it, beside its scans, and
+    /// hands what comes of it to [`Protection::finish_check`].
+    pub fn begin_check(&self) -> Option<Check> {
+        let interval = self.settings.signature_check_interval.filter(|_| self.settings.cache.is_some())?;
+        let now = Instant::now();
+        if self.shared.is_some() {
+            self.pool.adopt_due(interval, now, &|spec| self.heard(spec), self.log());
+        }
+        self.pool.begin_check(interval, self.timeouts(), now)
+    }
+
+    /// What a scanner has said of its version, or why it has not.
+    pub fn finish_check(&self, check: Check, outcome: &Outcome) {
+        let told = check.finish(outcome, self.log());
+        let Some(shared) = self.shared.as_deref() else { return };
+        if let Some((spec, text)) = told {
+            shared.store_version(&spec, Version { text, heard: FileTime::now() });
+        }
+        if let Some(signatures) = self.shared_signatures() {
+            for (key, entry) in self.unversioned.take() {
+                shared.store(key, Entry { signatures, ..entry });
+            }
+        }
+    }
+
+    /// The same for a process that is about to end: waits a moment for the answer, if there are results that need it.
+    pub fn finish_check_now(&self, mut check: Check) {
+        if self.unversioned.borrow().is_empty() {
+            return;
+        }
+        let end = Instant::now() + LAST_MOMENT;
+        if let Some(outcome) = blocking::run_until(&mut check.exchange, &*self.privilege, end) {
+            self.finish_check(check, &outcome);
+        }
+    }
+
+    /// Whether somebody can change the file without its times showing it: whoever has it mapped for writing.
+    pub(super) fn has_writers(&self, file: impl AsFd) -> bool {
+        let file = file.as_fd();
+        let found = match writers(file) {
+            Writers::MayNotAsk => self.privilege.raised(|| writers(file)),
+            found @ (Writers::None | Writers::Some | Writers::Unknown) => found,
+        };
+        match found {
+            Writers::Some => true,
+            // A filesystem that cannot tell: its times have to do.
+            Writers::None | Writers::Unknown | Writers::MayNotAsk => false,
+        }
+    }
+}
+
+/// The key under which results of this file are kept for a share of these settings; for administrators' questions.
+pub fn key_of(
+    shared: &SharedCache,
+    settings: &Settings,
+    identity: &Identity,
+    file: impl AsFd,
+) -> Option<Key> {
+    let open = || file.as_fd().try_clone_to_owned().ok();
+    shared.key(identity.key, fingerprint_of_scanners(settings), open)
+}

@@ -1,0 +1,291 @@
+//! The results in LMDB: who finds, adds and removes them. Nothing in here waits for another process, except for the short
+//! time that LMDB itself takes to begin a transaction, which [`super::directory::Turn`] keeps free of others.
+
+use std::ops::Bound;
+use std::path::Path;
+
+use heed::types::Bytes;
+use heed::{Database as Table, Env, MdbError, RwTxn, WithTls};
+
+use super::filesystem::FilesystemId;
+use super::record::{Entry, Key, Version, age_key, key_of_age};
+use crate::sys;
+
+/// Any change of what is written where makes another format.
+const FORMAT: &[u8] = b"vscan results 1";
+const FORMAT_KEY: &[u8] = b"format";
+/// There while the oldest entries are being removed.
+const REMOVING_KEY: &[u8] = b"removing";
+
+/// How many entries are removed at once when there are too many: a fraction of a millisecond's work.
+const REMOVED_AT_ONCE: usize = 64;
+
+/// What an entry takes in the file, generously: pages are two thirds full, and each entry stands in two tables.
+const BYTES_PER_ENTRY: u64 = 512;
+const SMALLEST_MAP: u64 = 64 << 20;
+
+/// An open database.
+pub(super) struct Database {
+    env: Env<WithTls>,
+    results: Table<Bytes, Bytes>,
+    /// The keys of `results`, oldest first.
+    ages: Table<Bytes, Bytes>,
+    versions: Table<Bytes, Bytes>,
+    about: Table<Bytes, Bytes>,
+    entries: u64,
+}
+
+/// Why it could not be used.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// What is in the file makes no sense: begin anew.
+    Damaged(String),
+    /// There is no room in the map: some entries have to go.
+    Full,
+    /// There is no room on the disk, no slot, no permission: go on without it.
+    Unusable(String),
+}
+
+impl From<heed::Error> for Trouble {
+    fn from(error: heed::Error) -> Self {
+        let text = error.to_string();
+        match error {
+            heed::Error::Mdb(MdbError::MapFull) => Self::Full,
+            heed::Error::Mdb(
+                MdbError::Corrupted
+                | MdbError::PageNotFound
+                | MdbError::Panic
+                | MdbError::VersionMismatch
+                | MdbError::Invalid
+                | MdbError::Incompatible
+                | MdbError::CursorFull
+                | MdbError::BadValSize
+                | MdbError::NotFound,
+            )
+            | heed::Error::Encoding(_)
+            | heed::Error::Decoding(_) => Self::Damaged(text),
+            heed::Error::Io(_) | heed::Error::Mdb(_) | heed::Error::EnvAlreadyOpened => Self::Unusable(text),
+        }
+    }
+}
+
+/// Something to be written.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    Result(Key, Entry),
+    Version(u64, Version),
+}
+
+impl Database {
+    /// Opens or makes the database in `directory`, whose file may not be shorter than it says.
+    pub(super) fn open(directory: &Path, entries: u64) -> Result<Self, Trouble> {
+        let map_size = entries.saturating_mul(BYTES_PER_ENTRY).max(SMALLEST_MAP).next_multiple_of(1 << 20);
+        let env = sys::lmdb::open(directory, usize::try_from(map_size).unwrap_or(usize::MAX))?;
+        is_whole(&env, directory)?;
+        // Those of processes that have died. A slot that nobody cleans up keeps old pages from being used again.
+        env.clear_stale_readers()?;
+        let mut txn = env.write_txn()?;
+        let about: Table<Bytes, Bytes> = env.create_database(&mut txn, Some("about"))?;
+        match about.get(&txn, FORMAT_KEY)? {
+            Some(FORMAT) => {}
+            None if about.is_empty(&txn)? => about.put(&mut txn, FORMAT_KEY, FORMAT)?,
+            Some(_) | None => return Err(Trouble::Damaged("it was written by another version".to_owned())),
+        }
+        let results = env.create_database(&mut txn, Some("results"))?;
+        let ages = env.create_database(&mut txn, Some("ages"))?;
+        let versions = env.create_database(&mut txn, Some("versions"))?;
+        txn.commit()?;
+        Ok(Self { env, results, ages, versions, about, entries })
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Result<Option<Entry>, Trouble> {
+        let txn = self.read()?;
+        Ok(self.results.get(&txn, &key.to_bytes())?.and_then(Entry::from_bytes))
+    }
+
+    pub(super) fn version(&self, scanner: u64) -> Result<Option<Version>, Trouble> {
+        let txn = self.read()?;
+        Ok(self.versions.get(&txn, &scanner.to_be_bytes())?.and_then(Version::from_bytes))
+    }
+
+    fn read(&self) -> Result<heed::RoTxn<'_, WithTls>, Trouble> {
+        match self.env.read_txn() {
+            Err(heed::Error::Mdb(MdbError::MapResized)) => {
+                self.grow()?;
+                Ok(self.env.read_txn()?)
+            }
+            Err(heed::Error::Mdb(MdbError::ReadersFull)) => {
+                self.env.clear_stale_readers()?;
+                Ok(self.env.read_txn()?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// Another process has been told to keep more.
+    fn grow(&self) -> Result<(), Trouble> {
+        Ok(sys::lmdb::grow(&self.env, self.env.info().map_size.saturating_mul(2))?)
+    }
+
+    /// Writes some changes, and removes some of the oldest entries if there are too many.
+    pub(super) fn write(&self, changes: &[Change]) -> Result<(), Trouble> {
+        let mut txn = self.begin()?;
+        for change in changes {
+            match change {
+                Change::Result(key, entry) => self.put(&mut txn, *key, entry)?,
+                Change::Version(scanner, version) => {
+                    self.versions.put(&mut txn, &scanner.to_be_bytes(), &version.to_bytes())?;
+                }
+            }
+        }
+        self.make_room(&mut txn)?;
+        Ok(txn.commit()?)
+    }
+
+    fn begin(&self) -> Result<RwTxn<'_>, Trouble> {
+        match self.env.write_txn() {
+            Err(heed::Error::Mdb(MdbError::MapResized)) => {
+                self.grow()?;
+                Ok(self.env.write_txn()?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    fn put(&self, txn: &mut RwTxn<'_>, key: Key, entry: &Entry) -> Result<(), Trouble> {
+        let key = key.to_bytes();
+        let former = self.results.get(txn, &key)?.and_then(Entry::stored_in);
+        if let Some(former) = former {
+            self.ages.delete(txn, &age_key(former, &key))?;
+        }
+        self.results.put(txn, &key, &entry.to_bytes())?;
+        Ok(self.ages.put(txn, &age_key(entry.stored, &key), &[])?)
+    }
+
+    /// When it is full, the oldest tenth goes, a few entries with each change.
+    fn make_room(&self, txn: &mut RwTxn<'_>) -> Result<(), Trouble> {
+        let count = self.results.len(txn)?;
+        if count >= self.entries {
+            self.about.put(txn, REMOVING_KEY, b"")?;
+        } else if self.about.get(txn, REMOVING_KEY)?.is_none() {
+            return Ok(());
+        }
+        let enough = self.entries - self.entries / 10;
+        let surplus = usize::try_from(count.saturating_sub(enough)).unwrap_or(usize::MAX);
+        self.remove_oldest(txn, surplus.min(REMOVED_AT_ONCE))?;
+        if surplus <= REMOVED_AT_ONCE {
+            self.about.delete(txn, REMOVING_KEY)?;
+        }
+        Ok(())
+    }
+
+    fn remove_oldest(&self, txn: &mut RwTxn<'_>, count: usize) -> Result<(), Trouble> {
+        let mut oldest = Vec::with_capacity(count);
+        for entry in self.ages.iter(txn)?.take(count) {
+            oldest.push(entry?.0.to_vec());
+        }
+        for age in oldest {
+            self.results.delete(txn, key_of_age(&age))?;
+            self.ages.delete(txn, &age)?;
+        }
+        Ok(())
+    }
+
+    /// After LMDB said that the map is full: rids it of so much that there is room for what comes.
+    pub(super) fn shrink(&self) -> Result<(), Trouble> {
+        let mut txn = self.begin()?;
+        self.remove_oldest(&mut txn, REMOVED_AT_ONCE)?;
+        Ok(txn.commit()?)
+    }
+
+    /// Removes everything that is known of these files; how much that was.
+    pub(super) fn remove(&self, files: &[(FilesystemId, u64)]) -> Result<u64, Trouble> {
+        let mut txn = self.begin()?;
+        let mut removed = 0;
+        for (filesystem, ino) in files {
+            let prefix = Key::file_prefix(*filesystem, *ino);
+            let mut found = Vec::new();
+            for entry in self.results.prefix_iter(&txn, &prefix)? {
+                let (key, value) = entry?;
+                found.push((key.to_vec(), Entry::stored_in(value)));
+            }
+            for (key, stored) in found {
+                removed += u64::from(self.results.delete(&mut txn, &key)?);
+                if let Some(stored) = stored {
+                    self.ages.delete(&mut txn, &age_key(stored, &key))?;
+                }
+            }
+        }
+        txn.commit()?;
+        Ok(removed)
+    }
+
+    /// Removes all results; how many there were.
+    pub(super) fn clear(&self) -> Result<u64, Trouble> {
+        let mut txn = self.begin()?;
+        let count = self.results.len(&txn)?;
+        self.results.clear(&mut txn)?;
+        self.ages.clear(&mut txn)?;
+        txn.commit()?;
+        Ok(count)
+    }
+
+    /// Calls for each entry, in the order of files, and stops when it says so.
+    pub(super) fn each(&self, mut visit: impl FnMut(Key, Entry)) -> Result<(), Trouble> {
+        // In pieces: a reader that takes its time keeps all pages that were current when it began.
+        const AT_ONCE: usize = 10_000;
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let txn = self.read()?;
+            let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let mut last = None;
+            for entry in self.results.range(&txn, &(from, Bound::Unbounded))?.take(AT_ONCE) {
+                let (key, value) = entry?;
+                if let Some((key, entry)) = Key::from_bytes(key).zip(Entry::from_bytes(value)) {
+                    visit(key, entry);
+                }
+                last = Some(key.to_vec());
+            }
+            match last {
+                Some(last) => after = Some(last),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> Result<u64, Trouble> {
+        let txn = self.read()?;
+        Ok(self.results.len(&txn)?)
+    }
+
+    pub(super) fn bytes_on_disk(&self) -> Result<u64, Trouble> {
+        Ok(self.env.real_disk_size()?)
+    }
+
+    #[cfg(test)]
+    pub(super) fn pretend_to_be_of_another_version(&self) -> Result<(), Trouble> {
+        let mut txn = self.begin()?;
+        self.about.put(&mut txn, FORMAT_KEY, b"vscan results 0")?;
+        Ok(txn.commit()?)
+    }
+}
+
+/// LMDB maps the file and reads up to the last page in use. One that has been cut short would be a SIGBUS.
+fn is_whole(env: &Env<WithTls>, directory: &Path) -> Result<(), Trouble> {
+    const PAGE: u64 = 4096;
+    let info = env.info();
+    let needed = (info.last_page_number as u64 + 1).saturating_mul(PAGE);
+    let file = std::fs::File::options().write(true).open(directory.join("data.mdb"));
+    let file = file.map_err(|error| Trouble::Unusable(error.to_string()))?;
+    let length = file.metadata().map_err(|error| Trouble::Unusable(error.to_string()))?.len();
+    // The last pages of a transaction may be free by its end, and are not written then: a few may be missing.
+    const MAY_BE_MISSING: u64 = 64 * PAGE;
+    if length.saturating_add(MAY_BE_MISSING) < needed {
+        return Err(Trouble::Damaged(format!("it has {length} bytes instead of {needed}")));
+    }
+    if length < needed {
+        // If they are needed after all, they are found to be wrong, rather than not there.
+        file.set_len(needed).map_err(|error| Trouble::Unusable(error.to_string()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,392 @@
+//! What is known of files that were scanned already, in all processes, and after they have ended.
+//!
+//! The results lie in LMDB, in a directory of root's. Whoever looks one up takes no lock that another process could hold,
+//! and waits for nobody. Whoever has one to add hands it over ([`SharedCache::store`]) and writes it when nobody waits
+//! ([`SharedCache::write_pending`]), all that have come together in one transaction, and only if nobody else is writing.
+//!
+//! Trouble with the database costs a line in the log and scans, never a verdict: the process goes on without it, and
+//! tries again after a while.
+
+mod database;
+mod directory;
+mod filesystem;
+mod record;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::mem;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::fingerprint::Fingerprint;
+use crate::identity::{FileKey, FileTime, Identity};
+use crate::log::{Level, Log};
+use crate::privilege::Privilege;
+use database::{Change, Database, Trouble};
+use directory::{Directory, Opened};
+use filesystem::Filesystems;
+
+pub use filesystem::FilesystemId;
+pub use record::{Entry, Key, Version};
+
+/// After trouble, the database is left alone for so long.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// How many results wait to be written; beyond that, the oldest are forgotten. They cost a scan each.
+const MOST_PENDING: usize = 4096;
+
+/// How many are written in one transaction.
+const AT_ONCE: usize = 64;
+
+/// The results that all processes share. There is one of these per process and directory.
+pub struct SharedCache {
+    path: PathBuf,
+    entries: u64,
+    state: Mutex<State>,
+    pending: Mutex<VecDeque<Change>>,
+    filesystems: Filesystems,
+}
+
+enum State {
+    Open(Arc<Database>, Arc<Directory>),
+    /// Left alone until then.
+    Closed(Instant),
+}
+
+/// What a look at the cache has brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// A result that counts.
+    Known(Entry),
+    /// A result by other signatures than those that were asked for.
+    OtherSignatures,
+    /// Nothing.
+    Unknown,
+}
+
+/// What there is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// How many results there are.
+    pub entries: u64,
+    /// How many there may be.
+    pub limit: u64,
+    /// Bytes that the file takes.
+    pub bytes: u64,
+    /// How many of them are finds; counted by looking at all of them.
+    pub infected: u64,
+    /// When the oldest one was stored, and the newest.
+    pub stored: Option<(FileTime, FileTime)>,
+}
+
+/// Why nothing can be said of the cache, or done with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable(String);
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
+/// What to forget.
+#[derive(Clone, Copy, Debug)]
+pub enum Flush<'a> {
+    /// Everything.
+    All,
+    /// What is known of these files, by whatever scanner and in whatever state.
+    Files(&'a [(FilesystemId, u64)]),
+}
+
+/// LMDB may be opened once per process: here is what has been.
+static OPEN: Mutex<Option<HashMap<PathBuf, Arc<SharedCache>>>> = Mutex::new(None);
+
+impl SharedCache {
+    /// The cache in this directory, opened if it is the first time. Not before smbd has forked the process that serves a
+    /// client. Trouble is logged, and leaves a cache that knows nothing for a while.
+    pub fn open(directory: &Path, entries: u64, log: &dyn Log, privilege: &dyn Privilege) -> Arc<Self> {
+        let mut open = locked(&OPEN);
+        let known = open.get_or_insert_default();
+        if let Some(cache) = known.get(directory) {
+            return cache.clone();
+        }
+        let cache = Arc::new(Self {
+            path: directory.to_owned(),
+            entries,
+            state: Mutex::new(State::Closed(Instant::now())),
+            pending: Mutex::default(),
+            filesystems: Filesystems::default(),
+        });
+        known.insert(directory.to_owned(), cache.clone());
+        mem::drop(open);
+        cache.reopen(&mut locked(&cache.state), log, privilege);
+        cache
+    }
+
+    /// What is known of a file in exactly this state, by these signatures, if it is no older than `lifetime`.
+    pub fn lookup(
+        &self,
+        key: &Key,
+        identity: &Identity,
+        signatures: u64,
+        lifetime: Option<Duration>,
+        log: &dyn Log,
+    ) -> Lookup {
+        let Some(entry) = self.with(log, |database, _| database.get(key)).flatten() else {
+            return Lookup::Unknown;
+        };
+        let age = FileTime::now().0 - entry.stored.0;
+        // What comes from the future was stored by a clock that was wrong.
+        let is_young = age >= 0
+            && lifetime
+                .is_none_or(|lifetime| i128::try_from(lifetime.as_nanos()).is_ok_and(|most| age < most));
+        match (entry.is_about(identity) && is_young, entry.signatures == signatures) {
+            (true, true) => Lookup::Known(entry),
+            (true, false) => Lookup::OtherSignatures,
+            (false, _) => Lookup::Unknown,
+        }
+    }
+
+    /// Hands a result over. It is written at the next [`SharedCache::write_pending`].
+    pub fn store(&self, key: Key, entry: Entry) {
+        self.push(Change::Result(key, entry));
+    }
+
+    /// Whether something waits to be written.
+    pub fn has_pending(&self) -> bool {
+        !locked(&self.pending).is_empty()
+    }
+
+    /// What a scanner has last told any process of its version.
+    pub fn version(&self, scanner: &str, log: &dyn Log) -> Option<Version> {
+        self.with(log, |database, _| database.version(number_of(scanner))).flatten()
+    }
+
+    /// Hands over what a scanner has said of its version.
+    pub fn store_version(&self, scanner: &str, version: Version) {
+        self.push(Change::Version(number_of(scanner), version));
+    }
+
+    /// Writes what was handed over, unless somebody else is writing. Whether there is something left, to be tried again
+    /// after a few milliseconds.
+    pub fn write_pending(&self, log: &dyn Log, privilege: &dyn Privilege) -> bool {
+        let batch: Vec<Change> = {
+            let mut pending = locked(&self.pending);
+            let count = pending.len().min(AT_ONCE);
+            pending.drain(..count).collect()
+        };
+        if batch.is_empty() {
+            return false;
+        }
+        {
+            let mut state = locked(&self.state);
+            if matches!(*state, State::Closed(until) if Instant::now() >= until) {
+                self.reopen(&mut state, log, privilege);
+            }
+        }
+        let written = self.with_privilege(log, Some(privilege), |database, directory| {
+            let Some(_turn) = directory.turn() else { return Ok(false) };
+            match database.write(&batch) {
+                Err(Trouble::Full) => {
+                    database.shrink()?;
+                    Ok(true)
+                }
+                other => other.map(|()| true),
+            }
+        });
+        let mut pending = locked(&self.pending);
+        if written == Some(false) {
+            for change in batch.into_iter().rev() {
+                pending.push_front(change);
+            }
+        }
+        // What cannot be written at all is forgotten.
+        written.is_some() && !pending.is_empty()
+    }
+
+    /// The key of a file whose scanners are summed up by `scanners`. `open` gives any descriptor of the file, and is only
+    /// called for a filesystem that was not met lately.
+    pub fn key(&self, file: FileKey, scanners: u64, open: impl FnOnce() -> Option<OwnedFd>) -> Option<Key> {
+        let filesystem = self.filesystems.of(file, Instant::now(), open)?;
+        Some(Key { filesystem, ino: file.ino, scanners })
+    }
+
+    /// What there is in it.
+    pub fn stats(&self, log: &dyn Log) -> Result<Stats, Unavailable> {
+        let (mut infected, mut stored) = (0, None);
+        self.each(log, |_, entry| {
+            infected += u64::from(matches!(entry.known, crate::cache::Known::Infected(_)));
+            let (first, last) = stored.unwrap_or((entry.stored, entry.stored));
+            stored = Some((entry.stored.min(first), entry.stored.max(last)));
+        })?;
+        let sizes = self.with(log, |database, _| Ok((database.len()?, database.bytes_on_disk()?)));
+        let (entries, bytes) = sizes.ok_or_else(|| self.unavailable())?;
+        Ok(Stats { entries, limit: self.entries, bytes, infected, stored })
+    }
+
+    /// The files whose scans took longest, longest first.
+    pub fn top(&self, count: usize, log: &dyn Log) -> Result<Vec<(Key, Entry)>, Unavailable> {
+        let mut top: Vec<(Key, Entry)> = Vec::new();
+        self.each(log, |key, entry| {
+            let at = top.partition_point(|(_, other)| other.took >= entry.took);
+            if at < count {
+                top.insert(at, (key, entry));
+                top.truncate(count);
+            }
+        })?;
+        Ok(top)
+    }
+
+    /// Calls for every result, whether it still counts or not.
+    pub fn each(&self, log: &dyn Log, visit: impl FnMut(Key, Entry)) -> Result<(), Unavailable> {
+        self.with(log, |database, _| database.each(visit)).ok_or_else(|| self.unavailable())
+    }
+
+    /// Forgets results; how many there were. Processes still have their own memory: see `counters::flush`.
+    pub fn flush(&self, what: Flush<'_>, log: &dyn Log) -> Result<u64, Unavailable> {
+        let flushed = self.with(log, |database, directory| {
+            let Some(_turn) = directory.wait_for_turn() else {
+                return Ok(None);
+            };
+            match what {
+                Flush::All => database.clear(),
+                Flush::Files(files) => database.remove(files),
+            }
+            .map(Some)
+        });
+        let busy = || Unavailable(format!("others are writing to {} all the time", self.path.display()));
+        flushed.ok_or_else(|| self.unavailable())?.ok_or_else(busy)
+    }
+
+    fn unavailable(&self) -> Unavailable {
+        Unavailable(format!("the cache of results in {} cannot be used", self.path.display()))
+    }
+
+    fn push(&self, change: Change) {
+        let mut pending = locked(&self.pending);
+        if pending.len() >= MOST_PENDING {
+            pending.pop_front();
+        }
+        pending.push_back(change);
+    }
+
+    /// Does something with the database, if it is open.
+    fn with<T>(
+        &self,
+        log: &dyn Log,
+        work: impl FnOnce(&Database, &Directory) -> Result<T, Trouble>,
+    ) -> Option<T> {
+        self.with_privilege(log, None, work)
+    }
+
+    fn with_privilege<T>(
+        &self,
+        log: &dyn Log,
+        privilege: Option<&dyn Privilege>,
+        work: impl FnOnce(&Database, &Directory) -> Result<T, Trouble>,
+    ) -> Option<T> {
+        let (database, directory) = match &*locked(&self.state) {
+            State::Open(database, directory) => (database.clone(), directory.clone()),
+            State::Closed(_) => return None,
+        };
+        match work(&database, &directory) {
+            Ok(done) => Some(done),
+            Err(trouble) => {
+                *locked(&self.state) = State::Closed(Instant::now() + PAUSE);
+                mem::drop(database);
+                self.report(&trouble, &directory, log, privilege);
+                None
+            }
+        }
+    }
+
+    fn report(
+        &self,
+        trouble: &Trouble,
+        directory: &Directory,
+        log: &dyn Log,
+        privilege: Option<&dyn Privilege>,
+    ) {
+        let goes_on = format!("this process goes on without it for {} s", PAUSE.as_secs());
+        let cannot = |why: &str| {
+            format!("the cache of results in {} cannot be used: {why}; {goes_on}", self.path.display())
+        };
+        let text = match trouble {
+            Trouble::Full => cannot("there is no room in it"),
+            Trouble::Unusable(why) => cannot(why),
+            Trouble::Damaged(why) => {
+                let set_aside = || directory.set_aside(why);
+                let done = match privilege {
+                    Some(privilege) => privilege.raised(set_aside),
+                    None => set_aside(),
+                };
+                match done {
+                    Ok(news) => news,
+                    Err(error) => format!(
+                        "the cache of results in {} is damaged ({why}), and cannot be set aside: {error}; {goes_on}",
+                        self.path.display()
+                    ),
+                }
+            }
+        };
+        log.line(Level::Error, &text);
+    }
+
+    fn reopen(&self, state: &mut State, log: &dyn Log, privilege: &dyn Privilege) {
+        *state = match privilege.raised(|| Directory::open(&self.path, self.entries)) {
+            Ok(Opened { directory, database, news }) => {
+                if let Some(news) = news {
+                    log.line(Level::Error, &news);
+                }
+                State::Open(Arc::new(database), Arc::new(directory))
+            }
+            Err(error) => {
+                let text = format!(
+                    "the cache of results {error}; this process goes on without it, and tries again every {} s",
+                    PAUSE.as_secs()
+                );
+                log.line(Level::Error, &text);
+                State::Closed(Instant::now() + PAUSE)
+            }
+        };
+    }
+
+    /// Writes what is left and closes the database. What was known is whole, also for another boot of the machine, if
+    /// everybody ends like this.
+    fn close(&self, log: &dyn Log, privilege: &dyn Privilege) {
+        while self.write_pending(log, privilege) {
+            // Somebody else's turn; it does not take long.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let state = mem::replace(&mut *locked(&self.state), State::Closed(Instant::now() + PAUSE));
+        if let State::Open(database, directory) = state
+            && let (Ok(database), Ok(directory)) = (Arc::try_unwrap(database), Arc::try_unwrap(directory))
+        {
+            privilege.raised(|| directory.leave(database));
+        }
+    }
+}
+
+/// Closes all caches of this process, which is about to end. Waits, if this process is the last one to use them.
+pub fn close_all(log: &dyn Log, privilege: &dyn Privilege) {
+    let caches = locked(&OPEN).take().unwrap_or_default();
+    for cache in caches.into_values() {
+        cache.close(log, privilege);
+    }
+}
+
+fn number_of(scanner: &str) -> u64 {
+    Fingerprint::new().bytes(scanner.as_bytes()).finish()
+}
+
+/// A panic elsewhere is no reason to do without.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

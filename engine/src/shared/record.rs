@@ -1,0 +1,221 @@
+//! How a result is written down: the bytes of keys and values. Whatever cannot be read is no result.
+
+use std::time::Duration;
+
+use vscan_backends::verdict::ThreatName;
+
+use super::filesystem::FilesystemId;
+use crate::cache::{Found, Known};
+use crate::identity::{FileKey, FileTime, Identity};
+
+/// What a result is kept under: the file, and who has judged it. Files come first, so that all that is known of one file
+/// stands together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Where the file lives, also after the machine was started anew.
+    pub filesystem: FilesystemId,
+    /// The file there.
+    pub ino: u64,
+    /// The scanners, as they are configured: another share's scanners may think otherwise.
+    pub scanners: u64,
+}
+
+impl Key {
+    pub(super) const LENGTH: usize = 32;
+
+    pub(super) fn to_bytes(self) -> [u8; Self::LENGTH] {
+        let mut bytes = [0; Self::LENGTH];
+        let (filesystem, rest) = bytes.split_at_mut(16);
+        filesystem.copy_from_slice(&self.filesystem.0);
+        let (ino, scanners) = rest.split_at_mut(8);
+        ino.copy_from_slice(&self.ino.to_be_bytes());
+        scanners.copy_from_slice(&self.scanners.to_be_bytes());
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader(bytes);
+        let key = Self {
+            filesystem: FilesystemId(reader.array()?),
+            ino: u64::from_be_bytes(reader.array()?),
+            scanners: u64::from_be_bytes(reader.array()?),
+        };
+        reader.0.is_empty().then_some(key)
+    }
+
+    /// The beginning of all keys of this file.
+    pub(super) fn file_prefix(filesystem: FilesystemId, ino: u64) -> Vec<u8> {
+        [filesystem.0.as_slice(), &ino.to_be_bytes()].concat()
+    }
+}
+
+/// A result, and all that says whether it still counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The state of the file; the device is left out, for it has another number tomorrow.
+    pub identity: Identity,
+    /// What was found.
+    pub known: Known,
+    /// The signatures by which.
+    pub signatures: u64,
+    /// When the scan was over.
+    pub stored: FileTime,
+    /// How long it took.
+    pub took: Duration,
+}
+
+const CLEAN: u8 = 0;
+const INFECTED: u8 = 1;
+
+impl Entry {
+    /// Whether it is about the file in exactly this state.
+    pub(super) fn is_about(&self, identity: &Identity) -> bool {
+        let Identity { key: _, size, mtime, ctime } = self.identity;
+        (size, mtime, ctime) == (identity.size, identity.mtime, identity.ctime)
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(96);
+        bytes.extend(self.stored.0.to_le_bytes());
+        bytes.extend(self.identity.size.to_le_bytes());
+        bytes.extend(self.identity.mtime.0.to_le_bytes());
+        bytes.extend(self.identity.ctime.0.to_le_bytes());
+        bytes.extend(self.signatures.to_le_bytes());
+        bytes.extend(u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX).to_le_bytes());
+        match &self.known {
+            Known::Clean => bytes.push(CLEAN),
+            Known::Infected(found) => {
+                bytes.push(INFECTED);
+                for text in [found.threat.as_str(), &found.scanner] {
+                    let text = text.as_bytes();
+                    bytes.extend(u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
+                    bytes.extend(text);
+                }
+            }
+        }
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader(bytes);
+        let stored = FileTime(i128::from_le_bytes(reader.array()?));
+        let identity = Identity {
+            key: FileKey::default(),
+            size: u64::from_le_bytes(reader.array()?),
+            mtime: FileTime(i128::from_le_bytes(reader.array()?)),
+            ctime: FileTime(i128::from_le_bytes(reader.array()?)),
+        };
+        let signatures = u64::from_le_bytes(reader.array()?);
+        let took = Duration::from_micros(u64::from_le_bytes(reader.array()?));
+        let known = match reader.array()? {
+            [CLEAN] => Known::Clean,
+            [INFECTED] => {
+                let threat = ThreatName::new(reader.text()?);
+                let scanner = String::from_utf8(reader.text()?.to_vec()).ok()?;
+                Known::Infected(Found { threat, scanner })
+            }
+            _ => return None,
+        };
+        reader.0.is_empty().then_some(Self { identity, known, signatures, stored, took })
+    }
+
+    /// When it was stored; all that is needed to keep the order by age.
+    pub(super) fn stored_in(bytes: &[u8]) -> Option<FileTime> {
+        Some(FileTime(i128::from_le_bytes(Reader(bytes).array()?)))
+    }
+}
+
+/// A key by which entries stand in the order of their age.
+pub(super) fn age_key(stored: FileTime, key: &[u8]) -> Vec<u8> {
+    let stored = u64::try_from(stored.0).unwrap_or(0);
+    [stored.to_be_bytes().as_slice(), key].concat()
+}
+
+/// The entry's own key, out of that.
+pub(super) fn key_of_age(age_key: &[u8]) -> &[u8] {
+    age_key.get(8..).unwrap_or_default()
+}
+
+/// What a scanner has last said of its version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its words.
+    pub text: String,
+    /// When it said so.
+    pub heard: FileTime,
+}
+
+impl Version {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        [self.heard.0.to_le_bytes().as_slice(), self.text.as_bytes()].concat()
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader(bytes);
+        let heard = FileTime(i128::from_le_bytes(reader.array()?));
+        Some(Self { text: String::from_utf8(reader.0.to_vec()).ok()?, heard })
+    }
+}
+
+/// Bytes that can run out.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    fn text(&mut self) -> Option<&'a [u8]> {
+        let length = u32::from_le_bytes(self.array()?);
+        self.take(usize::try_from(length).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(known: Known) -> Entry {
+        Entry {
+            identity: Identity {
+                key: FileKey::default(),
+                size: 5,
+                mtime: FileTime(-7),
+                ctime: FileTime(1 << 70),
+            },
+            known,
+            signatures: 9,
+            stored: FileTime(1_700_000_000_000_000_000),
+            took: Duration::from_micros(1234),
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let found = Found { threat: ThreatName::new(b"Eicar"), scanner: "clamav, icap".to_owned() };
+        for known in [Known::Clean, Known::Infected(found)] {
+            let entry = entry(known);
+            assert_eq!(Entry::from_bytes(&entry.to_bytes()).as_ref(), Some(&entry));
+            assert_eq!(Entry::stored_in(&entry.to_bytes()), Some(entry.stored));
+        }
+        let key = Key { filesystem: FilesystemId([3; 16]), ino: 1 << 40, scanners: 4 };
+        assert_eq!(Key::from_bytes(&key.to_bytes()), Some(key));
+        assert_eq!(key_of_age(&age_key(FileTime(5), &key.to_bytes())), key.to_bytes());
+    }
+
+    #[test]
+    fn what_is_cut_off_or_too_long_is_no_result() {
+        let found = Found { threat: ThreatName::new(b"Eicar"), scanner: "clamav".to_owned() };
+        let bytes = entry(Known::Infected(found)).to_bytes();
+        for length in 0..bytes.len() {
+            assert_eq!(Entry::from_bytes(&bytes[..length]), None, "{length}");
+        }
+        assert_eq!(Entry::from_bytes(&[bytes.as_slice(), b"x"].concat()), None);
+    }
+}

@@ -1,0 +1,351 @@
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
+use std::rc::Rc;
+use std::sync::Mutex;
+
+use tempfile::TempDir;
+use vscan_backends::verdict::ThreatName;
+
+use super::*;
+use crate::cache::{Found, Known};
+use crate::log::Level;
+use crate::privilege::AsIs;
+
+/// Keeps the lines.
+#[derive(Default)]
+struct Lines(Mutex<Vec<String>>);
+
+impl Log for Lines {
+    fn wants(&self, _: Level) -> bool {
+        true
+    }
+
+    fn line(&self, _: Level, text: &str) {
+        self.0.lock().unwrap().push(text.to_owned());
+    }
+}
+
+/// A cache in a directory that is gone with it. What a process's end does is [`Bench::restart`].
+struct Bench {
+    home: Rc<TempDir>,
+    log: Lines,
+    entries: u64,
+    cache: Arc<SharedCache>,
+}
+
+fn home() -> Rc<TempDir> {
+    Rc::new(tempfile::tempdir().unwrap())
+}
+
+impl Bench {
+    fn new(entries: u64) -> Self {
+        Self::at(home(), entries)
+    }
+
+    fn at(home: Rc<TempDir>, entries: u64) -> Self {
+        let log = Lines::default();
+        let cache = SharedCache::open(&home.path().join("cache"), entries, &log, &AsIs);
+        Self { home, log, entries, cache }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join("cache").join(name)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.path("results/data.mdb")
+    }
+
+    /// Ends like a process that ends in order, does something, and opens the cache again.
+    fn restart(self, meanwhile: impl FnOnce(&Self)) -> Self {
+        forget(&self.cache);
+        self.cache.close(&self.log, &AsIs);
+        meanwhile(&self);
+        Self::at(self.home.clone(), self.entries)
+    }
+
+    /// Ends like a process that is killed.
+    fn kill(self, meanwhile: impl FnOnce(&Self)) -> Self {
+        forget(&self.cache);
+        *locked(&self.cache.state) = State::Closed(Instant::now());
+        meanwhile(&self);
+        Self::at(self.home.clone(), self.entries)
+    }
+
+    fn store(&self, ino: u64, known: Known) {
+        self.cache.store(key(ino), entry(ino, known));
+        while self.cache.write_pending(&self.log, &AsIs) {}
+    }
+
+    fn knows(&self, ino: u64) -> bool {
+        matches!(self.look(ino, SIGNATURES), Lookup::Known(_))
+    }
+
+    fn look(&self, ino: u64, signatures: u64) -> Lookup {
+        self.cache.lookup(&key(ino), &entry(ino, Known::Clean).identity, signatures, None, &self.log)
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.log.0.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        forget(&self.cache);
+    }
+}
+
+/// Takes a cache out of the list of those that are open.
+fn forget(cache: &SharedCache) {
+    if let Some(open) = &mut *locked(&OPEN) {
+        open.remove(&cache.path);
+    }
+}
+
+const SIGNATURES: u64 = 7;
+
+fn key(ino: u64) -> Key {
+    Key { filesystem: FilesystemId([1; 16]), ino, scanners: 3 }
+}
+
+fn entry(ino: u64, known: Known) -> Entry {
+    let identity = Identity {
+        key: FileKey { dev: 99, ino },
+        size: ino + 1,
+        mtime: FileTime(5),
+        ctime: FileTime(1_700_000_000_000_000_000),
+    };
+    let stored = FileTime::now();
+    Entry { identity, known, signatures: SIGNATURES, stored, took: Duration::from_micros(ino) }
+}
+
+fn infected() -> Known {
+    Known::Infected(Found { threat: ThreatName::new(b"Eicar"), scanner: "clamav".to_owned() })
+}
+
+#[test]
+fn what_one_process_stores_the_next_one_knows() {
+    let bench = Bench::new(100);
+    bench.store(1, Known::Clean);
+    bench.store(2, infected());
+    let bench = bench.restart(|_| {});
+    assert!(bench.knows(1) && !bench.knows(3));
+    let Lookup::Known(found) = bench.look(2, SIGNATURES) else { panic!("not known") };
+    assert_eq!(found.known, infected());
+    assert_eq!(bench.lines(), [""; 0]);
+    let stats = bench.cache.stats(&bench.log).unwrap();
+    assert_eq!((stats.entries, stats.infected, stats.limit), (2, 1, 100));
+}
+
+#[test]
+fn a_file_is_known_in_exactly_one_state_to_its_scanners_alone() {
+    let bench = Bench::new(100);
+    bench.store(1, Known::Clean);
+    let known = entry(1, Known::Clean).identity;
+    let look = |key: Key, identity: Identity, signatures| {
+        bench.cache.lookup(&key, &identity, signatures, None, &bench.log)
+    };
+    assert!(matches!(look(key(1), known, SIGNATURES), Lookup::Known(_)));
+    let other_device = Identity { key: FileKey { dev: 5, ino: 1 }, ..known };
+    assert!(matches!(look(key(1), other_device, SIGNATURES), Lookup::Known(_)), "a number for a day");
+    assert_eq!(look(key(1), known, SIGNATURES + 1), Lookup::OtherSignatures);
+    for identity in [
+        Identity { size: 9, ..known },
+        Identity { mtime: FileTime(6), ..known },
+        Identity { ctime: FileTime(known.ctime.0 + 1), ..known },
+    ] {
+        assert_eq!(look(key(1), identity, SIGNATURES), Lookup::Unknown, "{identity:?}");
+    }
+    for key in [Key { scanners: 4, ..key(1) }, Key { filesystem: FilesystemId([2; 16]), ..key(1) }, key(2)] {
+        assert_eq!(look(key, known, SIGNATURES), Lookup::Unknown, "{key:?}");
+    }
+}
+
+#[test]
+fn a_result_ages_whoever_has_stored_it() {
+    let bench = Bench::new(100);
+    let now = FileTime::now();
+    for (age_s, knows) in [(10, true), (60, false), (-60, false)] {
+        let stored = FileTime(now.0 - age_s * 1_000_000_000);
+        bench.cache.store(key(1), Entry { stored, ..entry(1, Known::Clean) });
+        bench.cache.write_pending(&bench.log, &AsIs);
+        let lifetime = Some(Duration::from_secs(30));
+        let identity = entry(1, Known::Clean).identity;
+        let found = bench.cache.lookup(&key(1), &identity, SIGNATURES, lifetime, &bench.log);
+        assert_eq!(matches!(found, Lookup::Known(_)), knows, "{age_s}");
+    }
+}
+
+#[test]
+fn when_it_is_full_the_oldest_tenth_goes() {
+    let bench = Bench::new(1000);
+    for ino in 0..999 {
+        bench.cache.store(key(ino), entry(ino, Known::Clean));
+    }
+    while bench.cache.write_pending(&bench.log, &AsIs) {}
+    assert!(bench.knows(0));
+    // Stored once more: no longer the oldest.
+    bench.store(0, Known::Clean);
+    bench.store(2000, Known::Clean);
+    for ino in 3000..3003 {
+        bench.store(ino, Known::Clean);
+    }
+    let entries = bench.cache.stats(&bench.log).unwrap().entries;
+    assert!((900..=904).contains(&entries), "{entries}");
+    assert!(bench.knows(0) && !bench.knows(1) && !bench.knows(99) && bench.knows(200) && bench.knows(3002));
+    bench.store(4000, Known::Clean);
+    assert_eq!(bench.cache.stats(&bench.log).unwrap().entries, entries + 1, "and then no more");
+}
+
+#[test]
+fn what_is_flushed_is_forgotten() {
+    let bench = Bench::new(100);
+    for ino in 0..10 {
+        bench.store(ino, Known::Clean);
+    }
+    let files = [(key(3).filesystem, 3), (key(4).filesystem, 4), (FilesystemId([9; 16]), 5)];
+    assert_eq!(bench.cache.flush(Flush::Files(&files), &bench.log), Ok(2));
+    assert!(!bench.knows(3) && !bench.knows(4) && bench.knows(5));
+    assert_eq!(bench.cache.flush(Flush::All, &bench.log), Ok(8));
+    assert!(!bench.knows(5));
+    bench.store(5, Known::Clean);
+    assert!(bench.knows(5));
+}
+
+#[test]
+fn the_slowest_scans_are_at_the_top() {
+    let bench = Bench::new(100);
+    for ino in [5, 50, 7, 20] {
+        bench.store(ino, Known::Clean);
+    }
+    let top = bench.cache.top(2, &bench.log).unwrap();
+    assert_eq!(top.iter().map(|(key, _)| key.ino).collect::<Vec<_>>(), [50, 20]);
+}
+
+#[test]
+fn what_a_scanner_has_said_is_passed_on() {
+    let bench = Bench::new(100);
+    let version = Version { text: "ClamAV 1/2".to_owned(), heard: FileTime::now() };
+    bench.cache.store_version("clamav:/a", version.clone());
+    bench.cache.write_pending(&bench.log, &AsIs);
+    let bench = bench.restart(|_| {});
+    assert_eq!(bench.cache.version("clamav:/a", &bench.log), Some(version));
+    assert_eq!(bench.cache.version("clamav:/b", &bench.log), None);
+}
+
+/// Claims that it is set aside with one line, and begun anew.
+#[track_caller]
+fn is_begun_anew(bench: Bench) {
+    assert!(!bench.knows(1));
+    let lines = bench.lines();
+    assert!(lines.len() == 1 && lines[0].contains("set aside"), "{lines:?}");
+    assert!(bench.path("damaged/data.mdb").exists());
+    bench.store(1, Known::Clean);
+    let bench = bench.restart(|_| {});
+    assert!(bench.knows(1));
+    assert_eq!(bench.lines(), [""; 0]);
+}
+
+fn full_bench() -> Bench {
+    let bench = Bench::new(10_000);
+    for ino in 0..2000 {
+        bench.cache.store(key(ino), entry(ino, Known::Clean));
+    }
+    while bench.cache.write_pending(&bench.log, &AsIs) {}
+    assert!(bench.knows(1));
+    bench
+}
+
+#[test]
+fn a_file_that_somebody_has_changed_is_set_aside() {
+    for at in [0, 8192, 100_000] {
+        is_begun_anew(full_bench().restart(|bench| {
+            let data = File::options().write(true).open(bench.data()).unwrap();
+            data.write_at(&[0xA5; 4096], at).unwrap();
+        }));
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_short_is_set_aside_however_its_last_user_ended() {
+    let cut = |bench: &Bench| {
+        let data = File::options().write(true).open(bench.data()).unwrap();
+        data.set_len(data.metadata().unwrap().len() / 10).unwrap();
+    };
+    is_begun_anew(full_bench().restart(cut));
+}
+
+#[test]
+fn a_file_of_another_kind_is_set_aside_however_its_last_user_ended() {
+    let overwrite = |bench: &Bench| fs::write(bench.data(), [0xA5; 100_000]).unwrap();
+    is_begun_anew(full_bench().restart(overwrite));
+    is_begun_anew(full_bench().kill(overwrite));
+}
+
+#[test]
+fn another_format_is_set_aside() {
+    let bench = full_bench();
+    let pretend = |database: &Database, _: &Directory| database.pretend_to_be_of_another_version();
+    bench.cache.with(&bench.log, pretend).unwrap();
+    is_begun_anew(bench.restart(|_| {}));
+}
+
+#[test]
+fn a_process_that_is_killed_costs_nothing() {
+    let bench = full_bench().kill(|_| {});
+    assert!(bench.knows(1) && bench.lines().is_empty());
+}
+
+#[test]
+fn a_machine_that_dies_costs_what_was_not_synced() {
+    let as_of_another_boot = |bench: &Bench| {
+        let state = fs::read_to_string(bench.path("state")).unwrap();
+        let mark = state.lines().nth(1).unwrap();
+        fs::write(bench.path("state"), format!("another boot\n{mark}\n")).unwrap();
+    };
+    is_begun_anew(full_bench().kill(as_of_another_boot));
+    let bench = full_bench().restart(as_of_another_boot);
+    assert!(bench.knows(1) && bench.lines().is_empty(), "the last user has synced it");
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_said_once() {
+    let home = home();
+    fs::write(home.path().join("cache"), "a file").unwrap();
+    let bench = Bench::at(home, 100);
+    bench.store(1, Known::Clean);
+    assert!(!bench.knows(1) && !bench.knows(1));
+    assert_eq!(bench.lines().len(), 1, "{:?}", bench.lines());
+}
+
+#[test]
+fn a_directory_that_others_can_write_to_is_not_used() {
+    for prepare in [
+        |path: &Path| {
+            fs::create_dir(path).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+        },
+        |path: &Path| symlink("/tmp", path).unwrap(),
+    ] {
+        let home = home();
+        prepare(&home.path().join("cache"));
+        let bench = Bench::at(home, 100);
+        bench.store(1, Known::Clean);
+        assert!(!bench.knows(1));
+        assert!(bench.lines()[0].contains("nobody else can write to"), "{:?}", bench.lines());
+    }
+}
+
+#[test]
+fn whoever_finds_somebody_writing_comes_back_later() {
+    let bench = Bench::new(100);
+    let turn = File::open(bench.path("turn")).unwrap();
+    rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    bench.cache.store(key(1), entry(1, Known::Clean));
+    assert!(bench.cache.write_pending(&bench.log, &AsIs), "there is more");
+    assert!(!bench.knows(1) && bench.cache.has_pending());
+    mem::drop(turn);
+    assert!(!bench.cache.write_pending(&bench.log, &AsIs));
+    assert!(bench.knows(1));
+}
