@@ -14,6 +14,7 @@ mod known;
 mod measure;
 mod memory;
 mod table;
+mod tree;
 mod upload;
 mod wire;
 
@@ -35,6 +36,10 @@ struct Plan {
     slow_scan: Duration,
     uploads: usize,
     upload_mib: usize,
+    /// How often a tree is scanned that was never seen, and how many files are in it.
+    trees: usize,
+    tree_files: usize,
+    only_trees: bool,
 }
 
 impl Plan {
@@ -45,6 +50,9 @@ impl Plan {
         slow_scan: Duration::from_secs(30),
         uploads: 15,
         upload_mib: 256,
+        trees: 3,
+        tree_files: 20_000,
+        only_trees: false,
     };
 
     /// Enough to see that all of it works.
@@ -55,11 +63,14 @@ impl Plan {
         slow_scan: Duration::from_secs(2),
         uploads: 1,
         upload_mib: 8,
+        trees: 1,
+        tree_files: 400,
+        only_trees: false,
     };
 }
 
-const USAGE: &str = "usage: bench [--quick] [--slow-scan SECONDS]\n\
-                     Prints what a scan costs. --quick: only to see that it works; its numbers mean nothing.";
+const USAGE: &str = "usage: bench [--quick] [--slow-scan SECONDS] [--only-trees]\n\
+                     Prints what a scan costs. --quick: only to see that it works; its numbers mean nothing. --only-trees: part (f) alone.";
 
 fn main() -> ExitCode {
     let Some(plan) = plan(std::env::args().skip(1)) else {
@@ -67,6 +78,10 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     print_circumstances();
+    if plan.only_trees {
+        tree::run(&mut Seeds::new(), &plan);
+        return ExitCode::SUCCESS;
+    }
     let ground = Ground::prepare();
     let mut seeds = Seeds::new();
     known::run(&ground, &mut seeds, &plan);
@@ -74,6 +89,7 @@ fn main() -> ExitCode {
     fresh::again(&ground, &mut visitors, &plan);
     upload::run(&ground, &mut visitors, &mut seeds, &plan);
     memory::run(&ground, &visitors, &mut seeds);
+    tree::run(&mut seeds, &plan);
     println!("\nload while this ran: {}", first_words("/proc/loadavg", 3));
     ExitCode::SUCCESS
 }
@@ -83,6 +99,7 @@ fn plan(mut arguments: impl Iterator<Item = String>) -> Option<Plan> {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--quick" => plan = Plan::QUICK,
+            "--only-trees" => plan.only_trees = true,
             "--slow-scan" => plan.slow_scan = Duration::from_secs(arguments.next()?.parse().ok()?),
             _ => return None,
         }

@@ -7,6 +7,7 @@ use vscan_engine::log::{Level, Log};
 use vscan_engine::notify::{Session, Unheard};
 use vscan_engine::privilege::AsIs;
 use vscan_engine::protection::{Context, Protection};
+use vscan_engine::scan::blocking;
 use vscan_engine::scan::pool::Pool;
 use vscan_engine::settings::Loaded;
 
@@ -17,7 +18,19 @@ pub fn protect(loaded: &Loaded, log: Box<dyn Log>) -> Result<Protection, Trouble
     let pool = Pool::new(&loaded.settings.scanners, loaded.settings.scanner_mode)
         .map_err(|error| format!("scanner = {}: {error}", loaded.settings.scanners.join(", ")))?;
     let refuses_all = loaded.refuses_opens();
-    Ok(Protection::new(loaded.settings.clone(), pool, log, Box::new(AsIs), Box::new(Unheard), refuses_all))
+    let protection =
+        Protection::new(loaded.settings.clone(), pool, log, Box::new(AsIs), Box::new(Unheard), refuses_all);
+    let protection = protection.with_shared_results();
+    learn_versions(&protection);
+    Ok(protection)
+}
+
+/// Results count only by the signatures that are current: the scanners are asked, unless somebody has just done so.
+fn learn_versions(protection: &Protection) {
+    while let Some(mut check) = protection.begin_check() {
+        let outcome = blocking::run(&mut check.exchange, &AsIs);
+        protection.finish_check(check, &outcome);
+    }
 }
 
 /// The administrator, in the place of a client.

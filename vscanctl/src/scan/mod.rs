@@ -6,19 +6,22 @@ mod walk;
 mod worker;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use vscan_engine::action::Action;
+use vscan_engine::privilege::AsIs;
 use vscan_engine::settings::Loaded;
 
 use crate::cli::{Cli, ScanArguments};
 use crate::output::{Out, reason, shown};
+use crate::protection::OnlyTrouble;
+use crate::results::{self, Results};
 use crate::samba::SmbConf;
 use crate::shares::{self, Share};
 use crate::{Exit, Trouble};
@@ -32,6 +35,9 @@ const QUEUE: usize = 100_000;
 
 /// So many files in a row without a verdict, and nobody has to wait for the rest of them.
 const HOPELESS: usize = 50;
+
+/// How long results wait to be written; what comes together is written together.
+const WRITE_EVERY: Duration = Duration::from_millis(5);
 
 /// A tree, and the share that it is in.
 struct Tree<'a> {
@@ -48,6 +54,14 @@ pub fn run(arguments: &ScanArguments, cli: &Cli, out: &Out) -> Result<Exit, Trou
     let jobs = arguments.jobs.unwrap_or_else(|| {
         trees.iter().map(|tree| tree.loaded.settings.max_scans_in_flight).max().unwrap_or(1)
     });
+    let caches = match results::of(&shares, &OnlyTrouble) {
+        Err(trouble) if arguments.warm => return Err(trouble),
+        caches => caches.unwrap_or_default(),
+    };
+    if arguments.warm {
+        check_that_results_are_shared(&trees)?;
+    }
+    let (is_over, fruitless) = (AtomicBool::new(false), AtomicUsize::new(0));
     let mut progress = Progress::new(out, arguments.verbose);
     let started = Instant::now();
     let mut tally = Tally::default();
@@ -60,12 +74,17 @@ pub fn run(arguments: &ScanArguments, cli: &Cli, out: &Out) -> Result<Exit, Trou
             Walk { trees: &trees, quarantines: &quarantines, queue, reports: reports.clone(), stop: &stop };
         scope.spawn(move || walk.all());
         for _ in 0..jobs.max(1) {
-            let (trees, to_do, reports, stop) = (&trees, &to_do, reports.clone(), &stop);
-            scope.spawn(move || work(trees, to_do, &reports, stop));
+            let (trees, to_do, reports, stop, fruitless) =
+                (&trees, &to_do, reports.clone(), &stop, &fruitless);
+            scope.spawn(move || work(trees, to_do, &reports, stop, fruitless));
         }
         drop(reports);
-        listen(incoming, &mut progress, &mut tally, &stop)
+        scope.spawn(|| write_results(&caches, &is_over));
+        let listened = listen(incoming, &mut progress, &mut tally);
+        is_over.store(true, Ordering::Relaxed);
+        listened
     })?;
+    tally.is_hopeless = fruitless.load(Ordering::Relaxed) >= HOPELESS;
     let was_interrupted = stop.load(Ordering::Relaxed) && !tally.is_hopeless;
     progress.finish(&tally, started.elapsed(), was_interrupted)?;
     Ok(match &tally {
@@ -77,13 +96,7 @@ pub fn run(arguments: &ScanArguments, cli: &Cli, out: &Out) -> Result<Exit, Trou
 }
 
 /// Takes reports until all workers have ended.
-fn listen(
-    incoming: Receiver<Message>,
-    progress: &mut Progress,
-    tally: &mut Tally,
-    stop: &AtomicBool,
-) -> Result<(), Trouble> {
-    let mut in_a_row = 0;
+fn listen(incoming: Receiver<Message>, progress: &mut Progress, tally: &mut Tally) -> Result<(), Trouble> {
     for message in incoming {
         match message {
             Message::Found(count) => progress.found(count),
@@ -93,13 +106,8 @@ fn listen(
                 progress.unreadable(&path, &why)?;
             }
             Message::Done(report) => {
-                in_a_row = if report.is_without_verdict() { in_a_row + 1 } else { 0 };
                 tally.add(&report);
                 progress.done(&report, tally)?;
-                if in_a_row == HOPELESS {
-                    tally.is_hopeless = true;
-                    stop.store(true, Ordering::Relaxed);
-                }
             }
         }
     }
@@ -117,12 +125,37 @@ enum Message {
     Done(Report),
 }
 
+/// `--warm` promises something that only shared results can keep.
+fn check_that_results_are_shared(trees: &[Tree<'_>]) -> Result<(), Trouble> {
+    let lonely = trees.iter().find(|tree| tree.loaded.settings.shared_cache.is_none());
+    match lonely {
+        Some(tree) => Err(format!(
+            "--warm: share {} does not share its results: set \"cache = shared\" in vscan.conf",
+            tree.share.name
+        )),
+        None => Ok(()),
+    }
+}
+
+/// What the workers find out, written for all smbds as it comes.
+fn write_results(caches: &[Results], is_over: &AtomicBool) {
+    while !is_over.load(Ordering::Relaxed) {
+        for Results { cache, .. } in caches {
+            while cache.write_pending(&OnlyTrouble, &AsIs) {
+                thread::yield_now();
+            }
+        }
+        thread::sleep(WRITE_EVERY);
+    }
+}
+
 /// Scans until nothing is left. After a stop, what is left is taken and dropped: the walk may wait for room.
 fn work(
     trees: &[Tree<'_>],
     to_do: &Mutex<Receiver<Found>>,
     reports: &SyncSender<Message>,
     stop: &AtomicBool,
+    fruitless: &AtomicUsize,
 ) {
     let mut workers: Vec<Option<Worker<'_>>> = trees.iter().map(|_| None).collect();
     let next = || to_do.lock().ok()?.recv().ok();
@@ -132,6 +165,11 @@ fn work(
             continue;
         }
         let report = worker.get_or_insert_with(|| Worker::new(place)).scan(path);
+        if !report.is_without_verdict() {
+            fruitless.store(0, Ordering::Relaxed);
+        } else if fruitless.fetch_add(1, Ordering::Relaxed) + 1 >= HOPELESS {
+            stop.store(true, Ordering::Relaxed);
+        }
         if reports.send(Message::Done(report)).is_err() {
             stop.store(true, Ordering::Relaxed);
         }

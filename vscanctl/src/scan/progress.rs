@@ -1,10 +1,11 @@
 //! What is seen of a scan: a bar on a terminal, lines for what was found, and the sum of it.
 
+use std::fmt::Write;
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
 use vscan_engine::action::Bytes;
 
@@ -48,10 +49,7 @@ impl<'a> Progress<'a> {
     pub fn new(out: &'a Out, verbose: bool) -> Self {
         let bar = if io::stderr().is_terminal() && !out.is_json() {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-            let style = "{bar:30} {pos} of {len} files, {per_sec}, {msg}";
-            if let Ok(style) = ProgressStyle::with_template(style) {
-                bar.set_style(style);
-            }
+            set_style(&bar, "{bar:30} {pos} of {len} files, {rate}, {msg}");
             bar.set_message("counting");
             bar
         } else {
@@ -66,11 +64,7 @@ impl<'a> Progress<'a> {
 
     /// From now on it is known how much is left.
     pub fn all_found(&self) {
-        if let Ok(style) =
-            ProgressStyle::with_template("{bar:30} {pos} of {len} files, {per_sec}, {eta} left{msg}")
-        {
-            self.bar.set_style(style);
-        }
+        set_style(&self.bar, "{bar:30} {pos} of {len} files, {rate}, {eta} left{msg}");
         self.bar.set_message("");
     }
 
@@ -130,6 +124,16 @@ impl<'a> Progress<'a> {
             output::complain("given up, because the scanner does not answer: see vscanctl check");
         }
         output::print(&tally.text(took))
+    }
+}
+
+fn set_style(bar: &ProgressBar, template: &str) {
+    let rate = |state: &ProgressState, text: &mut dyn Write| {
+        // Writing to a terminal's text cannot fail.
+        let _ = write!(text, "{:.0}/s", state.per_sec());
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.with_key("rate", rate));
     }
 }
 

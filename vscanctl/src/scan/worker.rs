@@ -122,11 +122,11 @@ impl<'a> Worker<'a> {
                     }
                 }
             }
-            Considered::KnownInfected(threat) => {
+            Considered::KnownInfected(found) => {
                 let Ok(file) = reopen(anchor) else { return Outcome::Gone };
                 let context = self.visitor.context();
-                let judgement = protection.act_on_known(&threat, &file, &place, Occasion::Open, &context);
-                self.infected(threat.to_string(), true, judgement)
+                let judgement = protection.act_on_known(&found, &file, &place, Occasion::Open, &context);
+                self.infected(found.threat.to_string(), true, judgement)
             }
             Considered::Unknown => match reopen(anchor) {
                 Ok(file) => self.ask(protection, file, &place),
