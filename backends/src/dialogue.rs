@@ -25,7 +25,13 @@ pub enum Step {
     Ask(Ask, Box<dyn Dialogue>),
     /// The conversation is over; the driver closes the connection.
     Done(Outcome),
+    /// Run this program, and ask what its end means. That is all there is to the scan, so only a beginning says this. A program
+    /// that takes too long or writes too much is killed, and nobody is asked.
+    Run(Program, Judge),
 }
+
+/// What the end of a program means, with all that it wrote.
+pub type Judge = Box<dyn FnOnce(Exit, &[u8]) -> Outcome + Send>;
 
 impl Step {
     /// Asks, and waits for the news with this state.
@@ -71,6 +77,39 @@ pub enum Ask {
     Resume,
     /// Wait for bytes: [`News::Received`] or [`News::EndOfStream`].
     Read,
+}
+
+/// A program to run on the file. Its standard input is the file, and its output is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Absolute paths; the first one that is there is run.
+    pub places: Vec<String>,
+    /// What it is told, each as one argument.
+    pub arguments: Vec<Vec<u8>>,
+    /// The most that it may write, in bytes.
+    pub max_output: usize,
+    /// None: root.
+    pub run_as: Option<RunAs>,
+}
+
+/// A user with all its groups, as numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunAs {
+    /// The user.
+    pub user: u32,
+    /// Its own group.
+    pub group: u32,
+    /// The others.
+    pub groups: Vec<u32>,
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself.
+    Code(u8),
+    /// Killed.
+    Signal(i32),
 }
 
 /// How file content is wrapped on the wire.
@@ -120,7 +159,7 @@ impl<'a> Object<'a> {
 /// What a scanner wants to be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
-    /// An open descriptor, over a unix socket: no rights and no path are needed.
+    /// An open descriptor, over a unix socket or as a program's input: no rights and no path are needed.
     Descriptor,
     /// The content.
     Stream,
@@ -132,8 +171,16 @@ pub enum Takes {
 pub trait Scanner: Send + Sync {
     /// The scheme in the configuration, and the name in log lines (`clamav`).
     fn name(&self) -> &'static str;
-    /// Where to connect. `None` is a scanner without a daemon: its [`begin`](Self::begin) is [`Step::Done`] at once.
+    /// Where to connect. `None` is a scanner without a daemon: its [`begin`](Self::begin) is [`Step::Done`] at once, or asks
+    /// for a program.
     fn endpoint(&self) -> Option<&crate::address::Endpoint>;
+    /// What it is and where, for people.
+    fn shown(&self) -> String {
+        match self.endpoint() {
+            Some(endpoint) => format!("{} at {endpoint}", self.name()),
+            None => self.name().to_owned(),
+        }
+    }
     /// What it is given.
     fn takes(&self) -> Takes;
     /// Begins a dialogue about one file on a fresh connection. A [`Step::Done`] needs no connection at all: the

@@ -7,16 +7,17 @@
 //! | kind modulo 8 | meaning |
 //! |---|---|
 //! | 0 to 3 | these bytes come when the dialogue reads |
-//! | 4 | the connection ends |
+//! | 4 | the connection ends; a program with the first of these bytes as its exit code |
 //! | 5 | what is being sent does not arrive |
 //! | 6 | the file that is being sent has ended |
 //! | 7 | these bytes come while the file is being sent |
 //!
 //! A cue that does not fit what the dialogue asks for waits until one does; when there are no more, everything is sent
-//! and the connection ends.
+//! and the connection ends. A program is killed then.
 
-use crate::dialogue::{Ask, Dialogue, News, Object, Outcome, Step};
-use crate::registry::{SCANNERS, parse_scanner};
+use crate::command::{CommandOptions, PRESETS};
+use crate::dialogue::{Ask, Dialogue, Exit, News, Object, Outcome, Scanner, Step};
+use crate::registry::{SCANNERS, SpecError};
 use crate::transcript::{Event, Recording};
 use crate::verdict::Verdict;
 
@@ -73,6 +74,9 @@ pub fn seed(recording: &Recording) -> Option<Vec<u8>> {
     let scheme = spec.split(':').next()?;
     let takes = parse_scanner(spec).ok()?.takes();
     let address = addresses(scheme).iter().position(|address| {
+        if scheme == "command" {
+            return spec == format!("command:{address}");
+        }
         let scanner = parse_scanner(&format!("{scheme}:{address}"));
         scanner.is_ok_and(|scanner| scanner.takes() == takes) && address.contains('@') == spec.contains('@')
     })?;
@@ -87,17 +91,27 @@ pub fn seed(recording: &Recording) -> Option<Vec<u8>> {
                 }
             }
             Event::ServerEnd => input.extend([4, 0]),
+            Event::Exit(Exit::Code(code)) => input.extend([4, 1, *code]),
+            // All cues are over then.
+            Event::Exit(Exit::Signal(_)) => {}
             Event::ClientContentCut(_) => input.extend([5, 0]),
-            Event::Client(_) | Event::ClientWithDescriptor(_) | Event::ClientContent(_) => {}
+            Event::Client(_) | Event::ClientWithDescriptor(_) | Event::ClientContent(_) | Event::Run(_) => {}
         }
     }
     (!recording.events.is_empty()).then_some(input)
+}
+
+fn parse_scanner(spec: &str) -> Result<Box<dyn Scanner>, SpecError> {
+    crate::registry::parse_scanner(spec, &CommandOptions::default())
 }
 
 /// Where the scanner may listen, as far as that makes a difference.
 fn addresses(scheme: &str) -> Vec<&'static str> {
     let usual =
         SCANNERS.iter().find(|scanner| scanner.scheme == scheme).map(|scanner| scanner.default_address);
+    if scheme == "command" {
+        return PRESETS.iter().map(|preset| preset.name).collect();
+    }
     usual.into_iter().chain(["/run/scanner", "tcp:127.0.0.1:9", "7@/run/scanner"]).collect()
 }
 
@@ -161,7 +175,8 @@ struct Played {
     outcome: Outcome,
     /// How many cues were used.
     cues: usize,
-    /// Whether the scanner answered for a file, or a request, of which it was not sent everything.
+    /// Whether the scanner answered for a file, or a request, of which it was not sent everything, or was a program that
+    /// was killed.
     was_not_sent_all: bool,
     /// Whether the end of the connection was told.
     ended: bool,
@@ -179,6 +194,11 @@ fn play(spec: &str, object: &Object<'_>, cues: &[Cue<'_>]) -> Played {
             Step::Done(outcome) => {
                 let was_not_sent_all = stage.was_not_sent_all || stage.is_sending;
                 return Played { outcome, cues: stage.used, was_not_sent_all, ended: stage.ended };
+            }
+            Step::Run(_, judge) => {
+                let (exit, output) = stage.run();
+                step = Step::Done(judge(exit, &output));
+                continue;
             }
             Step::Ask(ask, dialogue) => (ask, dialogue),
         };
@@ -233,6 +253,18 @@ impl<'a> Stage<'a> {
                 }
             },
         }
+    }
+
+    /// How a program ends, and what it wrote. It is killed if nothing else is said.
+    fn run(&mut self) -> (Exit, Vec<u8>) {
+        let mut output = Vec::new();
+        while let Some(cue) = self.take(&[Kind::Received]) {
+            output.extend_from_slice(cue.bytes);
+        }
+        let code = self.take(&[Kind::End]).and_then(|cue| cue.bytes.first());
+        self.was_not_sent_all = code.is_none();
+        self.ended = true;
+        (code.map_or(Exit::Signal(9), |code| Exit::Code(*code)), output)
     }
 
     fn lose(&mut self, dialogue: Box<dyn Dialogue>, news: News<'_>) -> Step {

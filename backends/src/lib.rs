@@ -28,6 +28,7 @@ pub mod avast;
 pub mod aveserver;
 pub mod avg;
 pub mod clamav;
+pub mod command;
 pub mod drweb;
 pub mod dummy;
 pub mod fprot;

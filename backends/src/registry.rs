@@ -3,10 +3,11 @@
 use std::fmt;
 
 use crate::address::AddressError;
+use crate::command::CommandOptions;
 use crate::dialogue::Scanner;
 use crate::{
-    avast, aveserver, avg, clamav, drweb, dummy, fprot, fprotd, fsav, icap, kav, kse, mks, oav, savapi,
-    sophie, sssp,
+    avast, aveserver, avg, clamav, command, drweb, dummy, fprot, fprotd, fsav, icap, kav, kse, mks, oav,
+    savapi, sophie, sssp,
 };
 
 /// A scanner that can be configured.
@@ -18,8 +19,10 @@ pub struct Registered {
     /// What stands behind `<scheme>:` when the configuration says no more than the scheme.
     pub default_address: &'static str,
     /// Makes one from what stands behind `<scheme>:`.
-    new: fn(&str) -> Result<Box<dyn Scanner>, AddressError>,
+    new: New,
 }
+
+type New = fn(&str, &CommandOptions) -> Result<Box<dyn Scanner>, AddressError>;
 
 /// All scanners: first those that are still made, last the one for tests.
 pub const SCANNERS: &[Registered] = &[
@@ -27,127 +30,133 @@ pub const SCANNERS: &[Registered] = &[
         scheme: "clamav",
         about: "ClamAV's clamd: passes descriptors over a unix socket, or content over TCP",
         default_address: "/run/clamav/clamd.ctl",
-        new: |address| Ok(clamav::new(address.parse()?)),
+        new: |address, _| Ok(clamav::new(address.parse()?)),
     },
     Registered {
         scheme: "icap",
         about: "a service of an ICAP server: sends the content",
         default_address: "//127.0.0.1:1344/avscan",
-        new: |address| icap::new("icap", address, None),
+        new: |address, _| icap::new("icap", address, None),
     },
     Registered {
         scheme: "symantec",
         about: "Symantec Protection Engine and its forerunners, through ICAP: sends the content",
         default_address: "//127.0.0.1",
-        new: |address| icap::new("symantec", address, Some("SYMCScanResp-AV")),
+        new: |address, _| icap::new("symantec", address, Some("SYMCScanResp-AV")),
     },
     Registered {
         scheme: "mcafee",
         about: "McAfee (Skyhigh) Web Gateway, through ICAP: sends the content",
         default_address: "//127.0.0.1",
-        new: |address| icap::new("mcafee", address, Some("respmod")),
+        new: |address, _| icap::new("mcafee", address, Some("respmod")),
     },
     Registered {
         scheme: "kse",
         about: "Kaspersky Scan Engine in its HTTP mode: sends the content",
         default_address: "tcp:127.0.0.1:9999",
-        new: |address| kse::new(address),
+        new: |address, _| kse::new(address),
     },
     Registered {
         scheme: "avast",
         about: "Avast for Linux: the daemon opens the path",
         default_address: "/var/run/avast/scan.sock",
-        new: |address| Ok(avast::new(address.parse()?)),
+        new: |address, _| Ok(avast::new(address.parse()?)),
     },
     Registered {
         scheme: "savapi",
         about: "Avira's SAVAPI, a product's number may stand before the address: the daemon opens the path",
         default_address: "tcp:127.0.0.1:4444",
-        new: |address| savapi::new(address),
+        new: |address, _| savapi::new(address),
     },
     Registered {
         scheme: "sssp",
         about: "Sophos' savdid: sends the path over a unix socket, or content over TCP",
         default_address: "/var/run/savdi/sssp.sock",
-        new: |address| Ok(sssp::new(address.parse()?)),
+        new: |address, _| Ok(sssp::new(address.parse()?)),
     },
     Registered {
         scheme: "drweb",
         about: "Dr.Web's drwebd: sends the path over a unix socket, or content over TCP",
         default_address: "/var/drweb/run/drwebd.sock",
-        new: |address| Ok(drweb::new(address.parse()?)),
+        new: |address, _| Ok(drweb::new(address.parse()?)),
     },
     Registered {
         scheme: "fsav",
         about: "F-Secure's fsavd: the daemon opens the path",
         default_address: "/tmp/.fsav-0",
-        new: |address| Ok(fsav::new(address.parse()?)),
+        new: |address, _| Ok(fsav::new(address.parse()?)),
     },
     Registered {
         scheme: "sophie",
         about: "Sophie, or savdid with the Sophie protocol: the daemon opens the path",
         default_address: "/var/run/sophie",
-        new: |address| Ok(sophie::new("sophie", address.parse()?)),
+        new: |address, _| Ok(sophie::new("sophie", address.parse()?)),
     },
     Registered {
         scheme: "trophie",
         about: "Trophie, for Trend Micro's engine: the daemon opens the path",
         default_address: "/var/run/trophie",
-        new: |address| Ok(sophie::new("trophie", address.parse()?)),
+        new: |address, _| Ok(sophie::new("trophie", address.parse()?)),
     },
     Registered {
         scheme: "fprot",
         about: "F-PROT 6's fpscand: sends the content",
         default_address: "tcp:127.0.0.1:10200",
-        new: |address| Ok(fprot::new(address.parse()?)),
+        new: |address, _| Ok(fprot::new(address.parse()?)),
     },
     Registered {
         scheme: "fprotd",
         about: "F-Prot's f-protd, versions 3 and 4: the daemon opens the path",
         default_address: "tcp:127.0.0.1:10200",
-        new: |address| Ok(fprotd::new(address.parse()?)),
+        new: |address, _| Ok(fprotd::new(address.parse()?)),
     },
     Registered {
         scheme: "kav",
         about: "Kaspersky's kavdaemon, versions 3 and 4: the daemon opens the path",
         default_address: "/var/run/AvpCtl",
-        new: |address| Ok(kav::new(address.parse()?)),
+        new: |address, _| Ok(kav::new(address.parse()?)),
     },
     Registered {
         scheme: "aveserver",
         about: "Kaspersky's aveserver, version 5: the daemon opens the path",
         default_address: "/var/run/aveserver",
-        new: |address| Ok(aveserver::new(address.parse()?)),
+        new: |address, _| Ok(aveserver::new(address.parse()?)),
     },
     Registered {
         scheme: "avg",
         about: "AVG's avgtcpd: the daemon opens the path",
         default_address: "tcp:127.0.0.1:55555",
-        new: |address| Ok(avg::new(address.parse()?)),
+        new: |address, _| Ok(avg::new(address.parse()?)),
     },
     Registered {
         scheme: "mks",
         about: "mks_vir's mksd: the daemon opens the path",
         default_address: "/var/run/mksd/socket",
-        new: |address| Ok(mks::new(address.parse()?)),
+        new: |address, _| Ok(mks::new(address.parse()?)),
     },
     Registered {
         scheme: "oav",
         about: "OpenAntiVirus' ScannerDaemon: the daemon opens the path",
         default_address: "tcp:127.0.0.1:8127",
-        new: |address| Ok(oav::new(address.parse()?)),
+        new: |address, _| Ok(oav::new(address.parse()?)),
+    },
+    Registered {
+        scheme: "command",
+        about: "a scanner program, started for each file: has the file as its input",
+        default_address: "clamscan",
+        new: |address, options| command::new(address, options),
     },
     Registered {
         scheme: "dummy",
         about: "no scanner: names that match a pattern are infected, for tests",
         default_address: "*eicar*",
-        new: |patterns| Ok(dummy::new(patterns)),
+        new: |patterns, _| Ok(dummy::new(patterns)),
     },
 ];
 
 /// Turns a scanner as the configuration names it into one: `clamav`, `clamav:/run/clamav/clamd.ctl`,
-/// `clamav:tcp:10.0.0.5:3310`, `dummy:*eicar*;*.vir`.
-pub fn parse_scanner(spec: &str) -> Result<Box<dyn Scanner>, SpecError> {
+/// `clamav:tcp:10.0.0.5:3310`, `dummy:*eicar*;*.vir`. The options are for `command` alone.
+pub fn parse_scanner(spec: &str, options: &CommandOptions) -> Result<Box<dyn Scanner>, SpecError> {
     let spec = spec.trim();
     let (scheme, address) = match spec.split_once(':') {
         Some((scheme, address)) => (scheme, Some(address)),
@@ -155,7 +164,7 @@ pub fn parse_scanner(spec: &str) -> Result<Box<dyn Scanner>, SpecError> {
     };
     let found = SCANNERS.iter().find(|scanner| scanner.scheme.eq_ignore_ascii_case(scheme));
     let scanner = found.ok_or_else(|| SpecError::UnknownScheme { scheme: scheme.to_owned() })?;
-    (scanner.new)(address.unwrap_or(scanner.default_address))
+    (scanner.new)(address.unwrap_or(scanner.default_address), options)
         .map_err(|error| SpecError::Address { scheme: scanner.scheme, error })
 }
 
@@ -218,12 +227,12 @@ mod tests {
     use crate::testing::recordings;
 
     fn parsed(spec: &str) -> (&'static str, Option<String>, Takes) {
-        let scanner = parse_scanner(spec).unwrap();
+        let scanner = parse_scanner(spec, &CommandOptions::default()).unwrap();
         (scanner.name(), scanner.endpoint().map(ToString::to_string), scanner.takes())
     }
 
     fn refusal(spec: &str) -> String {
-        parse_scanner(spec).err().unwrap().to_string()
+        parse_scanner(spec, &CommandOptions::default()).err().unwrap().to_string()
     }
 
     #[test]

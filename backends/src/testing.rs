@@ -1,6 +1,7 @@
 //! Plays the driver's part: recorded dialogues and made-up replies, delivered in whatever pieces.
 
-use crate::dialogue::{Ask, News, Object, Outcome, Scanner, Step};
+use crate::command::CommandOptions;
+use crate::dialogue::{Ask, Judge, News, Object, Outcome, Program, Scanner, Step};
 use crate::registry::parse_scanner;
 use crate::transcript::{self, Blame, Ending, Event, Recording};
 use crate::verdict::{MinorErrorKind, Verdict};
@@ -58,6 +59,7 @@ pub(crate) fn play_turns(
     loop {
         step = match step {
             Step::Done(outcome) => return outcome,
+            Step::Run(program, _) => panic!("no daemon, but {program:?}"),
             Step::Ask(
                 Ask::Write(_) | Ask::PassDescriptor(_) | Ask::Stream { .. } | Ask::Resume,
                 dialogue,
@@ -179,18 +181,21 @@ fn server_bytes(event: &Event) -> &[u8] {
         | Event::ClientWithDescriptor(_)
         | Event::ClientContent(_)
         | Event::ClientContentCut(_)
-        | Event::ServerEnd => &[],
+        | Event::ServerEnd
+        | Event::Run(_)
+        | Event::Exit(_) => &[],
     }
 }
 
 /// Holds a dialogue to its recording: it must ask for exactly what the client did, in that order.
 fn play(recording: &Recording, delivery: Delivery) -> Outcome {
-    let scanner = parse_scanner(&recording.scanner).unwrap();
+    let scanner = parse_scanner(&recording.scanner, &CommandOptions::default()).unwrap();
     let mut events = recording.events.iter().flat_map(|event| in_pieces(event, delivery));
     let mut step = scanner.begin(&Object::new(&recording.path, recording.size));
     loop {
         let (ask, dialogue) = match step {
             Step::Done(outcome) => return outcome,
+            Step::Run(program, judge) => return run(recording, &program, judge),
             Step::Ask(ask, dialogue) => (ask, dialogue),
         };
         let event = events.next();
@@ -216,6 +221,20 @@ fn play(recording: &Recording, delivery: Delivery) -> Outcome {
     }
 }
 
+fn run(recording: &Recording, program: &Program, judge: Judge) -> Outcome {
+    let [Event::Run(arguments), written @ .., Event::Exit(exit)] = recording.events.as_slice() else {
+        panic!("[{}] is not about a program", recording.title)
+    };
+    let asked = program.arguments.join(&b' ');
+    assert_eq!(
+        asked.escape_ascii().to_string(),
+        arguments.escape_ascii().to_string(),
+        "[{}]",
+        recording.title
+    );
+    judge(*exit, &written.iter().flat_map(server_bytes).copied().collect::<Vec<_>>())
+}
+
 fn in_pieces(event: &Event, delivery: Delivery) -> Vec<Event> {
     match event {
         Event::Server(bytes) => delivery.pieces(bytes).into_iter().map(Event::Server).collect(),
@@ -223,7 +242,9 @@ fn in_pieces(event: &Event, delivery: Delivery) -> Vec<Event> {
         | Event::ClientWithDescriptor(_)
         | Event::ClientContent(_)
         | Event::ClientContentCut(_)
-        | Event::ServerEnd => vec![event.clone()],
+        | Event::ServerEnd
+        | Event::Run(_)
+        | Event::Exit(_) => vec![event.clone()],
     }
 }
 

@@ -23,6 +23,8 @@
 //! | `C-FILE-CUT:` | the same, but the server stops listening on the way |
 //! | `S:` | the server sends these bytes |
 //! | `S-EOF` | the server closes |
+//! | `RUN:` | a program is run with these arguments, with blanks in between, and the file as its input |
+//! | `EXIT:` | the program, which wrote what the `S:` lines before say, ends with this exit code, or by `signal <number>` |
 //! | `=` | how it ends: `clean`, `infected <name>`, `minor encrypted`, `minor over-scanner-limit`, `minor not-scannable`, `fault garbled`, `fault misbehaved`, `fault transport`, `fault caller` |
 //!
 //! Bytes are written as text with the escapes `\0 \n \r \t \\ \xNN`; trailing spaces count. All after `S-EOF` or `=`
@@ -30,7 +32,7 @@
 
 use std::fmt;
 
-use crate::dialogue::{Framing, Outcome};
+use crate::dialogue::{Exit, Framing, Outcome};
 use crate::verdict::{Fault, MinorErrorKind, Verdict};
 
 /// One dialogue from beginning to end.
@@ -65,6 +67,10 @@ pub enum Event {
     Server(Vec<u8>),
     /// The server closes.
     ServerEnd,
+    /// A program is run with these arguments, with blanks in between.
+    Run(Vec<u8>),
+    /// The program ends.
+    Exit(Exit),
 }
 
 /// The end of a dialogue, without the words that may change.
@@ -185,6 +191,8 @@ impl Draft {
             "C-FILE" => self.events.push(Event::ClientContent(framing(value)?)),
             "C-FILE-CUT" => self.events.push(Event::ClientContentCut(framing(value)?)),
             "S" => self.events.push(Event::Server(unescape(value)?)),
+            "RUN" => self.events.push(Event::Run(unescape(value)?)),
+            "EXIT" => self.events.push(Event::Exit(exit(value)?)),
             _ => return Err("there is no such key"),
         }
         Ok(self)
@@ -209,6 +217,14 @@ fn framing(value: &str) -> Result<Framing, &'static str> {
         "http-chunks" => Ok(Framing::HttpChunks),
         _ => Err("a framing is raw, length-prefixed or http-chunks"),
     }
+}
+
+fn exit(value: &str) -> Result<Exit, &'static str> {
+    let exit = match value.strip_prefix("signal ") {
+        Some(signal) => signal.parse().map(Exit::Signal),
+        None => value.parse().map(Exit::Code),
+    };
+    exit.map_err(|_| "a program ends with an exit code or by `signal <number>`")
 }
 
 fn ending(words: &str) -> Result<Ending, &'static str> {
@@ -264,6 +280,7 @@ mod tests {
     fn reads_every_kind_of_line() {
         let text = format!(
             "# comment\n\n{HEAD}C: a\\0\nC+FD: b\nC-FILE: raw\nC-FILE-CUT: http-chunks\nS: x: \\n\\r\\t\\\\\\xfF \nS-EOF\n\
+             RUN: a b\nEXIT: 3\nEXIT: signal 9\n\
              = infected A b\n\n[u]\nscanner: dummy\nfile: / 0\n= clean\n"
         );
         let recordings = parse(&text).unwrap();
@@ -279,6 +296,9 @@ mod tests {
                 Event::ClientContentCut(Framing::HttpChunks),
                 Event::Server(b"x: \n\r\t\\\xff ".to_vec()),
                 Event::ServerEnd,
+                Event::Run(b"a b".to_vec()),
+                Event::Exit(Exit::Code(3)),
+                Event::Exit(Exit::Signal(9)),
             ]
         );
         assert_eq!(first.ending, Ending::Infected("A b".to_owned()));
@@ -302,6 +322,8 @@ mod tests {
             (&format!("{HEAD}S: \\x4\n"), 4),
             (&format!("{HEAD}S: \\xgg\n"), 4),
             (&format!("{HEAD}C-FILE: gzip\n"), 4),
+            (&format!("{HEAD}EXIT: 256\n"), 4),
+            (&format!("{HEAD}EXIT: signal\n"), 4),
             ("[t]\nfile: /a\n", 2),
             ("[t]\nfile: /a many\n", 2),
         ] {

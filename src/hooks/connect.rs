@@ -32,19 +32,20 @@ pub fn connect(connected: Connected<'_>, params: Params) -> Option<Share> {
         log.line(complaint.severity.level(), &complaint.to_string());
     }
     let refuses_all = loaded.refuses_opens();
-    let pool = match Pool::new(&loaded.settings.scanners, loaded.settings.scanner_mode) {
-        Ok(pool) => pool,
-        // Settings hold only what they have checked, so this is a bug; but never one that costs the protection.
-        Err(error) => {
-            let text = format!(
-                "scanner = {}: {error}: share {} stays closed",
-                loaded.settings.scanners.join(", "),
-                connected.share
-            );
-            log.line(Level::Error, &text);
-            return None;
-        }
-    };
+    let pool =
+        match Pool::new(&loaded.settings.scanners, &loaded.settings.command, loaded.settings.scanner_mode) {
+            Ok(pool) => pool,
+            // Settings hold only what they have checked, so this is a bug; but never one that costs the protection.
+            Err(error) => {
+                let text = format!(
+                    "scanner = {}: {error}: share {} stays closed",
+                    loaded.settings.scanners.join(", "),
+                    connected.share
+                );
+                log.line(Level::Error, &text);
+                return None;
+            }
+        };
     let text = format!(
         "connect: share {}, user {}, client {}: protected by {}",
         connected.share,
@@ -72,7 +73,9 @@ fn load(connected: &Connected<'_>, params: Params) -> Loaded {
     let file = named.as_deref().map_or(ConfigFile::Default, |path| ConfigFile::Named(Path::new(path)));
     let host = Host {
         option: &|name| params.get(name),
-        check_scanner: &|spec| parse_scanner(spec).map(drop).map_err(|error| error.to_string()),
+        check_scanner: &|spec, command| {
+            parse_scanner(spec, command).map(drop).map_err(|error| error.to_string())
+        },
     };
     let privilege: &dyn Privilege = &Root;
     privilege.raised(|| settings::load(&share, file, &host))

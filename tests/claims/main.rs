@@ -61,6 +61,8 @@ mod refusals;
 mod rig;
 /// What scanners say that cannot be had, replayed.
 mod scanner_products;
+/// Scanners that are programs.
+mod scanner_programs;
 /// What clamd says, over either kind of socket.
 mod scanners;
 /// Where settings come from.

@@ -4,6 +4,7 @@ use std::path::Path;
 use vscan_backends::registry::SCANNERS;
 use vscan_backends::transcript::{self, Blame, Ending, Event, Recording};
 use vscan_backends::verdict::MinorErrorKind;
+use vscan_tests::fake::program::FakeProgram;
 use vscan_tests::fake::replay::{Client, Pace, Replay};
 use vscan_tests::samples::clean;
 use vscan_tests::share::Share;
@@ -19,6 +20,37 @@ const FOLDER: &str = "/media/";
 enum Policy {
     Strict,
     Lenient,
+}
+
+/// What plays the scanner's part.
+enum Player {
+    Daemon(Replay),
+    Program(FakeProgram),
+}
+
+impl Player {
+    fn new(recording: &Recording, pace: Pace) -> Self {
+        match recording.events.first() {
+            Some(Event::Run(_)) => Self::Program(FakeProgram::new(recording, FOLDER)),
+            _ => Self::Daemon(Replay::new(recording, Client::Ours(pace), FOLDER)),
+        }
+    }
+
+    fn spec(&self) -> &str {
+        match self {
+            Self::Daemon(replay) => replay.spec(),
+            Self::Program(program) => program.spec(),
+        }
+    }
+
+    /// What was not as recorded.
+    fn complaints(&self) -> Vec<String> {
+        match self {
+            Self::Daemon(replay) if replay.connections() == 0 => vec!["the scanner was not asked".to_owned()],
+            Self::Daemon(replay) => replay.complaints(),
+            Self::Program(program) => program.complaints(),
+        }
+    }
 }
 
 /// A server whose scanner is another one for each file.
@@ -50,12 +82,12 @@ impl Products {
 
     /// Plays a recording through smbd; gives what went otherwise than recorded.
     fn play(&self, recording: &Recording, name: &str, policy: Policy, pace: Pace) -> Result<(), String> {
-        let replay = Replay::new(recording, Client::Ours(pace), FOLDER);
+        let player = Player::new(recording, pace);
         let deny = if policy == Policy::Strict { "yes" } else { "no" };
         let options = format!(
             "infected file action = nothing\ndeny access on error = {deny}\ndeny access on minor error = {deny}"
         );
-        self.smbd.rewrite_conf(SHARE, &conf(replay.spec(), &options));
+        self.smbd.rewrite_conf(SHARE, &conf(player.spec(), &options));
         let content = clean(1, usize::try_from(recording.size).unwrap());
         let path = self.smbd.as_seen_by_smbd(&Path::new(FOLDER).join(name));
         std::fs::write(&path, &content).unwrap();
@@ -78,9 +110,8 @@ impl Products {
         if !log.lines().any(|line| line.contains(name) && line.contains(word_of(&recording.ending))) {
             return Err(format!("the log says {log}"));
         }
-        match replay.complaints().as_slice() {
-            [] if replay.connections() > 0 => Ok(()),
-            [] => Err("the scanner was not asked".to_owned()),
+        match player.complaints().as_slice() {
+            [] => Ok(()),
             complaints => Err(complaints.join("; ")),
         }
     }

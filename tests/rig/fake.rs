@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use crate::wait::eventually;
 
 mod door;
+/// Scanner programs.
+pub mod program;
 /// Recorded scanners.
 pub mod replay;
 mod request;

@@ -15,7 +15,7 @@ use crate::{Trouble, output};
 
 /// The protection that smbd would build for a connection to this share.
 pub fn protect(loaded: &Loaded, log: Box<dyn Log>) -> Result<Protection, Trouble> {
-    let pool = Pool::new(&loaded.settings.scanners, loaded.settings.scanner_mode)
+    let pool = Pool::new(&loaded.settings.scanners, &loaded.settings.command, loaded.settings.scanner_mode)
         .map_err(|error| format!("scanner = {}: {error}", loaded.settings.scanners.join(", ")))?;
     let refuses_all = loaded.refuses_opens();
     let protection =

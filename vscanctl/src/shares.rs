@@ -74,7 +74,9 @@ impl Share {
                 named.as_deref().map_or(ConfigFile::Default, |file| ConfigFile::Named(Path::new(file)));
             let host = Host {
                 option: &option,
-                check_scanner: &|spec| parse_scanner(spec).map(drop).map_err(|error| error.to_string()),
+                check_scanner: &|spec, command| {
+                    parse_scanner(spec, command).map(drop).map_err(|error| error.to_string())
+                },
             };
             let mut loaded = settings::load(&settings::Share { name: &name, path: &path }, file, &host);
             // smbd cannot see these: a module has to ask for options by their names.

@@ -231,7 +231,7 @@ fn hears_an_early_answer_while_it_sends() {
 fn reads_the_reason_after_sending_failed() {
     let broken = || match streaming(OPTIONS).told(News::SendFailed) {
         Step::Ask(Ask::Read, reply) => reply,
-        Step::Ask(..) | Step::Done(_) => panic!("asks to read"),
+        Step::Ask(..) | Step::Done(_) | Step::Run(..) => panic!("asks to read"),
     };
     assert_blamed(Blame::Misbehaved, &outcome(broken().told(News::Received(b"ICAP/1.0 503 Busy\r\n\r\n"))));
     assert_blamed(Blame::Transport, &outcome(broken().told(News::EndOfStream)));
@@ -295,7 +295,7 @@ const FOR_A_MINUTE: &[u8] =
 fn asks_for_options(scanner: &dyn Scanner, second: u64) -> bool {
     match scanner.begin(&Object { asked_at: Duration::from_secs(second), ..FILE }) {
         Step::Ask(Ask::Write(request), _) => request.starts_with(b"OPTIONS "),
-        Step::Ask(..) | Step::Done(_) => panic!("nothing is sent"),
+        Step::Ask(..) | Step::Done(_) | Step::Run(..) => panic!("nothing is sent"),
     }
 }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::settings::{FileText, Host, Share, load_text};
 
 fn rules(text: &str) -> Settings {
-    let host = Host { option: &|_| None, check_scanner: &|_| Ok(()) };
+    let host = Host { option: &|_| None, check_scanner: &|_, _| Ok(()) };
     let share = Share { name: "data", path: Path::new("/srv/data") };
     let loaded = load_text(&share, Some(FileText { path: Path::new("x"), text }), &host);
     assert_eq!(loaded.complaints, []);

@@ -25,8 +25,8 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// What two shares must have in common to believe each other's results.
 pub(super) fn fingerprint_of_scanners(settings: &Settings) -> u64 {
-    let mode = format!("{:?} {:?}", settings.scanner_mode, settings.path_map);
-    let all = Fingerprint::new().bytes(mode.as_bytes());
+    let how = format!("{:?} {:?} {:?}", settings.scanner_mode, settings.path_map, settings.command);
+    let all = Fingerprint::new().bytes(how.as_bytes());
     settings.scanners.iter().fold(all, |all, spec| all.bytes(spec.as_bytes())).finish()
 }
 

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use vscan_backends::command::CommandOptions;
+
 use super::*;
 use crate::log::Level;
 use crate::notify::Unheard;
@@ -85,7 +87,7 @@ impl Bench {
             trusted_files: None,
             ..Settings::default()
         };
-        let pool = Pool::new(&specs, mode).unwrap();
+        let pool = Pool::new(&specs, &CommandOptions::default(), mode).unwrap();
         let protection =
             Protection::new(settings, pool, Box::new(Silent), Box::new(AsIs), Box::new(Unheard), false);
         let mut file = tempfile::NamedTempFile::new().unwrap();

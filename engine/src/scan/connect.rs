@@ -14,6 +14,7 @@ use crate::privilege::Privilege;
 
 /// A connection that is being made.
 pub(super) struct Connection {
+    endpoint: Endpoint,
     socket: Rc<OwnedFd>,
     target: Target,
     established: bool,
@@ -60,7 +61,7 @@ impl Connection {
             // Requests are small and wait for an answer. That the option could fail is no reason not to scan.
             let _ = sockopt::set_tcp_nodelay(&socket, true);
         }
-        Ok(Self { socket: Rc::new(socket), target, established: false })
+        Ok(Self { endpoint: endpoint.clone(), socket: Rc::new(socket), target, established: false })
     }
 
     pub(super) fn socket(&self) -> Rc<OwnedFd> {
@@ -68,11 +69,7 @@ impl Connection {
     }
 
     /// Starts to connect, or looks whether it has succeeded; as root if only root may reach the scanner's socket.
-    pub(super) fn advance(
-        &mut self,
-        endpoint: &Endpoint,
-        privilege: &dyn Privilege,
-    ) -> Result<Connected, Fault> {
+    pub(super) fn advance(&mut self, privilege: &dyn Privilege) -> Result<Connected, Fault> {
         if self.established {
             return Ok(Connected::Yes);
         }
@@ -93,7 +90,7 @@ impl Connection {
             }
             Err(Errno::INPROGRESS | Errno::ALREADY | Errno::INTR) => Ok(Connected::Pending),
             Err(Errno::AGAIN) => Ok(Connected::Busy),
-            Err(e) => Err(unreachable(endpoint, &describe(e))),
+            Err(e) => Err(unreachable(&self.endpoint, &describe(e))),
         }
     }
 }

@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, IoSlice};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, send, sendmsg};
-use vscan_backends::address::Endpoint;
-use vscan_backends::dialogue::{Ask, Dialogue, News, Object, Outcome, Scanner, Step};
+use vscan_backends::dialogue::{Ask, Dialogue, Judge, News, Object, Outcome, Program, Scanner, Step};
 use vscan_backends::verdict::Fault;
 
 use super::Timeouts;
 use super::connect::{Connected, Connection};
 use super::content::{Content, Piece};
+use super::program;
 use crate::privilege::Privilege;
+use crate::sys::program::Running;
 
 /// How long a full listener is left alone before the next attempt.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
@@ -55,10 +56,13 @@ pub struct Exchange {
     was_connected: bool,
     /// Kept open until the exchange is dropped, because an event loop may watch it that long.
     socket: Option<Socket>,
+    /// The same for a scanner that is a program.
+    running: Option<Running>,
     dialogue: Option<Box<dyn Dialogue>>,
     /// Private and read-only: clamd moves the offset of the descriptor that it is passed.
     file: OwnedFd,
-    endpoint: Endpoint,
+    /// The scanner, in error messages.
+    peer: String,
     timeouts: Timeouts,
     /// When the whole scan must be over.
     deadline: Instant,
@@ -73,6 +77,10 @@ enum State {
     /// A stream; `Sending` holds the piece on its way.
     Streaming(Socket, Sending, Content),
     Reading(Socket),
+    /// A program that is to be run.
+    Starting(Program, Judge),
+    /// A program under way.
+    Running(Judge),
     Done(Outcome),
     /// Only while a step is taken.
     Between,
@@ -111,6 +119,7 @@ impl Exchange {
     ) -> Self {
         let (state, dialogue) = match (scanner.begin(object), scanner.endpoint()) {
             (Step::Done(outcome), _) => (State::Done(outcome), None),
+            (Step::Run(program, judge), _) => (State::Starting(program, judge), None),
             (Step::Ask(..), None) => {
                 (State::Done(Err(Fault::Caller("this scanner has no address to talk to".into()))), None)
             }
@@ -124,49 +133,50 @@ impl Exchange {
             State::Sending(..)
             | State::Streaming(..)
             | State::Reading(_)
+            | State::Starting(..)
+            | State::Running(_)
             | State::Done(_)
             | State::Between => None,
         };
-        let endpoint = scanner.endpoint().cloned().unwrap_or_else(|| Endpoint::Unix(Default::default()));
-        Self {
-            state,
-            was_connected: false,
-            socket,
-            dialogue,
-            file,
-            endpoint,
-            timeouts,
-            deadline,
-            last_sign_of_life: now,
-        }
+        let peer = match scanner.endpoint() {
+            Some(endpoint) => format!("the scanner at {endpoint}"),
+            None => format!("the scanner {}", scanner.shown()),
+        };
+        Self { socket, dialogue, peer, deadline, ..Self::in_state(state, file, timeouts, now) }
     }
 
     /// An exchange that is over before it began.
     pub fn failed(file: OwnedFd, fault: Fault, timeouts: Timeouts, now: Instant) -> Self {
+        Self::in_state(State::Done(Err(fault)), file, timeouts, now)
+    }
+
+    fn in_state(state: State, file: OwnedFd, timeouts: Timeouts, now: Instant) -> Self {
         Self {
-            state: State::Done(Err(fault)),
+            state,
             was_connected: false,
             socket: None,
+            running: None,
             dialogue: None,
             file,
-            endpoint: Endpoint::Unix(Default::default()),
+            peer: String::new(),
             timeouts,
             deadline: now,
             last_sign_of_life: now,
         }
     }
 
-    /// The socket to watch; `None` before there is one and after the end.
+    /// The socket to watch, or what stands for a program; `None` before there is one and after the end.
     pub fn socket(&self) -> Option<BorrowedFd<'_>> {
         match &self.state {
-            State::Done(_) | State::Between => None,
+            State::Starting(..) | State::Done(_) | State::Between => None,
+            State::Running(_) => self.running.as_ref().map(Running::watch),
             State::Connecting(..) | State::Sending(..) | State::Streaming(..) | State::Reading(_) => {
                 self.socket.as_ref().map(|socket| socket.as_fd())
             }
         }
     }
 
-    /// Whether the scanner has accepted the connection.
+    /// Whether the scanner has accepted the connection, or is a program that could be started.
     pub fn was_connected(&self) -> bool {
         self.was_connected
     }
@@ -207,7 +217,7 @@ impl Exchange {
         pieces: &mut usize,
     ) -> (State, Option<Wait>) {
         match state {
-            State::Connecting(mut connection, ask) => match connection.advance(&self.endpoint, privilege) {
+            State::Connecting(mut connection, ask) => match connection.advance(privilege) {
                 Ok(Connected::Yes) => {
                     self.last_sign_of_life = now;
                     self.was_connected = true;
@@ -229,10 +239,35 @@ impl Exchange {
                 Ok(None) => (State::Reading(socket), Some(Wait::Readable)),
                 Err(fault) => (State::Done(Err(fault)), None),
             },
+            State::Starting(program, judge) => {
+                match program::start(&program, self.file.as_fd(), self.deadline) {
+                    Ok(running) => {
+                        self.running = Some(running);
+                        self.was_connected = true;
+                        (State::Running(judge), None)
+                    }
+                    Err(fault) => (State::Done(Err(fault)), None),
+                }
+            }
+            State::Running(judge) => self.watch_program(judge),
             State::Done(outcome) => (State::Done(outcome), None),
             State::Between => {
                 (State::Done(Err(Fault::Caller("a scan was driven from within itself".into()))), None)
             }
+        }
+    }
+
+    fn watch_program(&mut self, judge: Judge) -> (State, Option<Wait>) {
+        let ended = self.running.as_mut().and_then(Running::advance);
+        let Some(ended) = ended else { return (State::Running(judge), Some(Wait::Readable)) };
+        match program::told(&ended) {
+            Ok(exit) => (State::Done(judge(exit, &ended.output)), None),
+            Err(program::Failure::Unreachable(fault)) => {
+                self.was_connected = false;
+                (State::Done(Err(fault)), None)
+            }
+            Err(program::Failure::OutOfTime) => (State::Done(Err(self.out_of_time())), None),
+            Err(program::Failure::Conduct(fault)) => (State::Done(Err(fault)), None),
         }
     }
 
@@ -285,6 +320,7 @@ impl Exchange {
                 self.obey(socket, ask)
             }
             Step::Done(outcome) => State::Done(outcome),
+            Step::Run(..) => State::Done(Err(in_mid_dialogue())),
         }
     }
 
@@ -295,6 +331,7 @@ impl Exchange {
                 self.obey(socket, ask)
             }
             Step::Done(outcome) => State::Done(outcome),
+            Step::Run(..) => State::Done(Err(in_mid_dialogue())),
         }
     }
 
@@ -366,7 +403,7 @@ impl Exchange {
 
     fn broke(&self, e: Errno) -> Fault {
         let why = std::io::Error::from(e);
-        Fault::Transport(format!("the connection to the scanner at {} broke: {why}", self.endpoint).into())
+        Fault::Transport(format!("the connection to {} broke: {why}", self.peer).into())
     }
 
     /// The nearest deadline.
@@ -374,9 +411,14 @@ impl Exchange {
         (self.last_sign_of_life + self.patience()).min(self.deadline)
     }
 
-    /// How long the connection may be silent.
+    /// How long the scanner may be silent.
     fn patience(&self) -> Duration {
-        if self.is_connecting() { self.timeouts.connect } else { self.timeouts.io }
+        match &self.state {
+            State::Connecting(..) => self.timeouts.connect,
+            State::Sending(..) | State::Streaming(..) | State::Reading(_) => self.timeouts.io,
+            // A program is silent until it has a verdict.
+            State::Starting(..) | State::Running(_) | State::Done(_) | State::Between => self.timeouts.scan,
+        }
     }
 
     fn is_connecting(&self) -> bool {
@@ -386,15 +428,19 @@ impl Exchange {
     /// What to say when the nearest deadline has passed.
     fn out_of_time(&self) -> Fault {
         let patience = seconds(self.patience());
-        let why = if self.deadline < self.last_sign_of_life + self.patience() {
+        let why = if self.deadline <= self.last_sign_of_life + self.patience() {
             format!("gave no verdict within {} (scan timeout)", seconds(self.timeouts.scan))
         } else if self.is_connecting() {
             format!("did not accept a connection for {patience} (connect timeout)")
         } else {
             format!("showed no sign of life for {patience} (io timeout)")
         };
-        Fault::Transport(format!("the scanner at {} {why}", self.endpoint).into())
+        Fault::Transport(format!("{} {why}", self.peer).into())
     }
+}
+
+fn in_mid_dialogue() -> Fault {
+    Fault::Caller("a bug in vscan, please report it: a scanner's dialogue asked for a program".into())
 }
 
 fn news_of(bytes: &[u8]) -> News<'_> {

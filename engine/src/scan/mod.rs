@@ -10,6 +10,7 @@ pub mod exchange;
 mod health;
 pub mod pool;
 pub mod probe;
+mod program;
 #[cfg(test)]
 mod tests;
 pub mod version;

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use vscan_backends::command::CommandOptions;
 use vscan_backends::dialogue::{Outcome, Scanner};
 use vscan_backends::registry::{SpecError, parse_scanner};
 use vscan_backends::verdict::{Fault, ThreatName, Verdict};
@@ -38,12 +39,9 @@ impl Member {
         &*self.scanner
     }
 
-    /// Its name and address.
+    /// What it is and where.
     pub(super) fn shown(&self) -> String {
-        match self.scanner.endpoint() {
-            Some(endpoint) => format!("{} at {endpoint}", self.scanner.name()),
-            None => self.scanner.name().to_owned(),
-        }
+        self.scanner.shown()
     }
 }
 
@@ -64,10 +62,13 @@ pub struct Answer {
 
 impl Pool {
     /// From the words of the configuration.
-    pub fn new(specs: &[String], mode: ScannerMode) -> Result<Self, SpecError> {
+    pub fn new(specs: &[String], command: &CommandOptions, mode: ScannerMode) -> Result<Self, SpecError> {
         let member = |spec: &String| {
-            let (scanner, health) = (parse_scanner(spec)?, Health::of(spec));
-            Ok(Member { spec: spec.clone(), scanner, health })
+            let scanner = parse_scanner(spec, command)?;
+            // Shares may have different commands of the same name.
+            let spec = format!("{spec} {}", scanner.shown());
+            let health = Health::of(&spec);
+            Ok(Member { spec, scanner, health })
         };
         let members = specs.iter().map(member).collect::<Result<_, _>>()?;
         // Any number does that differs between processes.

@@ -10,6 +10,7 @@ use vscan_backends::dialogue::{Ask, Dialogue, News, Object, Scanner, Step, Takes
 use vscan_backends::verdict::{Fault, Verdict};
 
 use super::exchange::Exchange;
+use super::program;
 use super::version::Question;
 use super::{Timeouts, blocking};
 use crate::privilege::Privilege;
@@ -26,12 +27,19 @@ pub struct Answer {
 }
 
 /// Asks a scanner for its version, or only connects when its protocol has no question for that. Waits for the answer.
-/// None for a scanner without a daemon.
+/// Of a program only whether it is there. None for a scanner that is neither.
 pub fn probe(
     scanner: &dyn Scanner,
     timeouts: Timeouts,
     privilege: &dyn Privilege,
 ) -> Option<Result<Answer, Fault>> {
+    if let Step::Run(wanted, _) = scanner.begin(&Object::new(b"/", 0)) {
+        return Some(program::check(&wanted).map(|()| Answer {
+            round_trip: Duration::ZERO,
+            version: None,
+            load: None,
+        }));
+    }
     let endpoint = scanner.endpoint()?.clone();
     let told = Arc::new(Mutex::new(None));
     let asked: Box<dyn Scanner> = match scanner.version_query() {
@@ -101,6 +109,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::os::unix::net::UnixListener;
 
+    use vscan_backends::command::CommandOptions;
     use vscan_backends::registry::parse_scanner;
 
     use super::*;
@@ -110,7 +119,7 @@ mod tests {
     const TIMEOUTS: Timeouts = Timeouts { connect: PATIENCE, io: PATIENCE, scan: PATIENCE };
 
     fn probed(spec: &str) -> Option<Result<Answer, Fault>> {
-        probe(&*parse_scanner(spec).unwrap(), TIMEOUTS, &AsIs)
+        probe(&*parse_scanner(spec, &CommandOptions::default()).unwrap(), TIMEOUTS, &AsIs)
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::option::Opt;
-use super::table::{RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
+use super::scanner_command::CommandDraft;
+use super::table::{COMMAND, RENAME_SUFFIX, SCANNER, SOCKET_PATH, options};
 use super::written::{Entry, Written};
 use super::{
     CacheKind, CacheLimits, Complaint, Facility, Host, InfectedStatus, Lifetime, MimeTypes, Notify,
@@ -13,6 +14,7 @@ use super::{
 };
 use super::{InForce, Source, daemons, scanners};
 use crate::action::Action;
+use vscan_backends::command::CommandOptions;
 
 /// Settings in the making, with the values that only together become one.
 pub(super) struct Draft {
@@ -22,6 +24,7 @@ pub(super) struct Draft {
     pub(super) cache: CacheKind,
     pub(super) cache_directory: PathBuf,
     pub(super) shared_entries: u64,
+    pub(super) command: CommandDraft,
     pub(super) cache_entries: usize,
     pub(super) cache_lifetime: Option<Lifetime>,
     pub(super) syslog: bool,
@@ -66,6 +69,7 @@ pub(super) fn settle(mut written: Written, share: &Share<'_>, host: &Host<'_>) -
     }
     complaints.extend(draft.join_scanner(&written));
     complaints.extend(draft.join_daemons(&written));
+    complaints.extend(draft.join_command(&written));
     complaints.extend(draft.check_scanners(&written, host));
     complaints.extend(draft.check_rename(&written));
     complaints.extend(draft.check_quarantine(&written, share));
@@ -94,6 +98,7 @@ impl Draft {
         Self {
             settings: Settings {
                 scanners: Vec::new(),
+                command: CommandOptions::default(),
                 scanner_mode: ScannerMode::First,
                 signature_check_interval: None,
                 signature_epoch_file: None,
@@ -135,6 +140,7 @@ impl Draft {
             cache: CacheKind::Off,
             cache_directory: PathBuf::new(),
             shared_entries: 0,
+            command: CommandDraft::default(),
             cache_entries: 0,
             cache_lifetime: None,
             syslog: true,
@@ -195,11 +201,22 @@ impl Draft {
         None
     }
 
+    /// The parts of `scanner command`. Half a command is none.
+    fn join_command(&mut self, written: &Written) -> Option<Complaint> {
+        match std::mem::take(&mut self.command).finish() {
+            Ok(command) => {
+                self.settings.command.custom = command;
+                None
+            }
+            Err(wrong) => Some(mistake(&COMMAND, written.get(COMMAND.name)?, &wrong, "")),
+        }
+    }
+
     /// Of several scanners, those that make sense are kept.
     fn check_scanners(&mut self, written: &Written, host: &Host<'_>) -> Vec<Complaint> {
         let mut wrong = Vec::new();
         for spec in scanners::split(&self.scanner) {
-            match (host.check_scanner)(spec) {
+            match (host.check_scanner)(spec, &self.settings.command) {
                 Ok(()) => self.settings.scanners.push(spec.to_owned()),
                 Err(error) => wrong.push(error),
             }

@@ -87,7 +87,7 @@ mod tests {
     fn the_example_with_all_options_active_means_the_defaults() {
         let text = example().replace("\n;", "\n");
         let share = Share { name: "data", path: Path::new("/srv/data") };
-        let host = Host { option: &|_| None, check_scanner: &|_| Ok(()) };
+        let host = Host { option: &|_| None, check_scanner: &|_, _| Ok(()) };
         let loaded = load_text(&share, Some(FileText { path: Path::new("x"), text: &text }), &host);
         assert_eq!(loaded.complaints, []);
         assert_eq!(format!("{:?}", loaded.settings), format!("{:?}", Settings::default()));

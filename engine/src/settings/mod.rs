@@ -15,6 +15,7 @@ mod notify;
 mod option;
 mod path_map;
 mod patterns;
+mod scanner_command;
 mod scanners;
 mod syslog;
 mod table;
@@ -27,6 +28,8 @@ mod tests;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use vscan_backends::command::CommandOptions;
 
 use crate::action::Action;
 
@@ -48,6 +51,8 @@ pub const DEFAULT_FILE: &str = "/etc/samba/vscan.conf";
 pub struct Settings {
     /// The scanners, each as `vscan_backends` reads it; at least one.
     pub scanners: Vec<String>,
+    /// What `command:` runs, and who as.
+    pub command: CommandOptions,
     /// How they work together.
     pub scanner_mode: ScannerMode,
     /// How often each scanner is asked for the version of its signatures; None: never.
@@ -238,7 +243,7 @@ pub struct Host<'a> {
     /// The value of `vscan:<name>`, asked for each option by its name and by its older names.
     pub option: &'a dyn Fn(&str) -> Option<String>,
     /// Whether a `scanner` specification makes sense; the error says why not.
-    pub check_scanner: &'a dyn Fn(&str) -> Result<(), String>,
+    pub check_scanner: &'a dyn Fn(&str, &CommandOptions) -> Result<(), String>,
 }
 
 /// Settings, and what was wrong on the way to them.

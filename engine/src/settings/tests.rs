@@ -9,7 +9,7 @@ const PATH: &str = "/etc/samba/x.conf";
 /// Loads a file's text, with these options in smb.conf.
 fn load_with(text: &str, smb_conf: &[(&str, &str)]) -> Loaded {
     let option = |name: &str| smb_conf.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
-    let check_scanner = |spec: &str| match spec.split_once(':') {
+    let check_scanner = |spec: &str, _: &CommandOptions| match spec.split_once(':') {
         Some((name, place)) if ["clamav", "sophie", "trophie"].contains(&name) && place.starts_with('/') => {
             Ok(())
         }
@@ -44,7 +44,7 @@ fn the_addresses_of_samba_vscan_s_daemons_are_understood() {
         ("fsav socket = /tmp/.fsav-0", vec!["fsav:/tmp/.fsav-0".to_owned()]),
         ("avp socket file = /var/run/AvpCtl", vec!["kav:/var/run/AvpCtl".to_owned()]),
     ] {
-        let host = Host { option: &|_| None, check_scanner: &|_| Ok(()) };
+        let host = Host { option: &|_| None, check_scanner: &|_, _| Ok(()) };
         let share = Share { name: "data", path: Path::new("/srv/data") };
         let loaded = load_text(&share, Some(FileText { path: Path::new(PATH), text }), &host);
         assert_eq!(loaded.complaints, [], "{text}");
@@ -245,7 +245,7 @@ fn the_host_is_asked_for_every_name() {
         asked.borrow_mut().push(name.to_owned());
         None
     };
-    let host = Host { option: &option, check_scanner: &|_| Ok(()) };
+    let host = Host { option: &option, check_scanner: &|_, _| Ok(()) };
     let _ = load_text(&Share { name: "a", path: Path::new("/a") }, None, &host);
     for name in table::all_names() {
         assert!(asked.borrow().iter().any(|n| n == name), "{name}");
@@ -254,7 +254,7 @@ fn the_host_is_asked_for_every_name() {
 }
 
 fn load_file(file: ConfigFile<'_>) -> Loaded {
-    let host = Host { option: &|_| None, check_scanner: &|_| Ok(()) };
+    let host = Host { option: &|_| None, check_scanner: &|_, _| Ok(()) };
     load(&Share { name: "a", path: Path::new("/a") }, file, &host)
 }
 

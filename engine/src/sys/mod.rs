@@ -11,3 +11,4 @@ pub(crate) mod mapped;
 pub mod program;
 #[cfg(test)]
 mod tests;
+pub mod user;

@@ -15,6 +15,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use tempfile::TempDir;
 use vscan_backends::address::Endpoint;
+use vscan_backends::command::CommandOptions;
 use vscan_backends::dialogue::Framing;
 use vscan_backends::registry::{SCANNERS, parse_scanner};
 use vscan_backends::transcript::{Event, Recording};
@@ -84,7 +85,7 @@ impl Replay {
     pub fn new(recording: &Recording, client: Client, folder: &str) -> Self {
         assert_eq!(folder.len(), RECORDED_FOLDER.len(), "{folder} is not as long as the recorded folder");
         let dir = super::socket_dir();
-        let recorded = parse_scanner(&recording.scanner).unwrap();
+        let recorded = parse_scanner(&recording.scanner, &CommandOptions::default()).unwrap();
         let recorded = recorded.endpoint().expect("there is a daemon to replay").clone();
         let (door, endpoint) = match &recorded {
             Endpoint::Unix(_) => {
@@ -100,7 +101,10 @@ impl Replay {
         let (old, new) = (shown(&recorded), shown(&endpoint));
         let spec = moved_spec(&recording.scanner, &recorded, &old, &new);
         let moves = [(old, new), (RECORDED_FOLDER.to_owned(), folder.to_owned())];
-        let version_request = parse_scanner(&spec).unwrap().version_query().map(|query| query.request);
+        let version_request = parse_scanner(&spec, &CommandOptions::default())
+            .unwrap()
+            .version_query()
+            .map(|query| query.request);
         let state = Arc::new(State {
             client,
             events: recording.events.iter().map(|event| moved(event, &moves)).collect(),
@@ -191,11 +195,15 @@ fn moved(event: &Event, moves: &[(String, String)]) -> Event {
         Event::Client(said) => Event::Client(bytes(said)),
         Event::ClientWithDescriptor(said) => Event::ClientWithDescriptor(bytes(said)),
         Event::Server(said) => Event::Server(bytes(said)),
-        Event::ClientContent(_) | Event::ClientContentCut(_) | Event::ServerEnd => event.clone(),
+        Event::ClientContent(_)
+        | Event::ClientContentCut(_)
+        | Event::ServerEnd
+        | Event::Run(_)
+        | Event::Exit(_) => event.clone(),
     }
 }
 
-fn replace(bytes: &[u8], old: &str, new: &str) -> Vec<u8> {
+pub(super) fn replace(bytes: &[u8], old: &str, new: &str) -> Vec<u8> {
     let mut replaced = Vec::new();
     let mut rest = bytes;
     while let Some(first) = rest.first() {
@@ -268,6 +276,7 @@ impl State {
                 }
                 Event::Server(bytes) => ear.line.say(bytes, pace)?,
                 Event::ServerEnd => return Ok(()),
+                Event::Run(_) | Event::Exit(_) => panic!("a program is no daemon"),
             }
         }
         let more = ear.until_end()?;
@@ -284,7 +293,9 @@ impl State {
             | Event::ClientWithDescriptor(_)
             | Event::ClientContent(_)
             | Event::ClientContentCut(_)
-            | Event::ServerEnd => None,
+            | Event::ServerEnd
+            | Event::Run(_)
+            | Event::Exit(_) => None,
         };
         let is_ours = |event: &Event| server(event).is_none() && *event != Event::ServerEnd;
         let first = self.events.iter().position(is_ours).unwrap_or(0);

@@ -42,7 +42,7 @@ pub fn check(shares: &[&Share]) -> Vec<ScannerReport> {
 
 /// None for what the settings have refused already.
 fn ask(spec: &str, share: &str, settings: &Settings) -> Option<ScannerReport> {
-    let scanner = parse_scanner(spec).ok()?;
+    let scanner = parse_scanner(spec, &settings.command).ok()?;
     let timeouts =
         Timeouts { connect: settings.connect_timeout, io: settings.io_timeout, scan: settings.scan_timeout };
     let answer = probe(&*scanner, timeouts, &AsIs);
@@ -65,6 +65,7 @@ fn remark(scanner: &dyn Scanner, answer: Option<&Result<Answer, vscan_backends::
     match answer {
         None => Remark::note(format!("{name} is a scanner for tests: it protects from nothing")),
         Some(Err(fault)) => Remark::mistake(format!("{name}: {fault}")),
+        Some(Ok(_)) if scanner.endpoint().is_none() => Remark::ok(format!("{} can be run", scanner.shown())),
         Some(Ok(Answer { round_trip, version, .. })) => {
             let took = format!("in {:.1} ms", round_trip.as_secs_f64() * 1000.0);
             match version {

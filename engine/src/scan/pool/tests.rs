@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use vscan_backends::command::CommandOptions;
 use vscan_backends::verdict::{MinorError, MinorErrorKind};
 
 use super::*;
@@ -19,7 +20,7 @@ impl Bench {
     /// With the scanners clamav, sophie and fsav.
     fn new(mode: ScannerMode) -> Self {
         let specs = ["clamav:/a", "sophie:/b", "fsav:/c"].map(str::to_owned);
-        let pool = Pool::new(&specs, mode).unwrap();
+        let pool = Pool::new(&specs, &CommandOptions::default(), mode).unwrap();
         pool.start.set(0);
         Self { pool, lines: RefCell::default(), now: Instant::now() }
     }

@@ -11,12 +11,14 @@ mod notify;
 mod pace;
 mod results;
 mod scanner;
+mod scanner_command;
 mod scope;
 
 use super::option::{Alias, Applied, Opt};
 
 pub(super) use action::RENAME_SUFFIX;
 pub(super) use scanner::{SCANNER, SOCKET_PATH};
+pub(super) use scanner_command::COMMAND;
 
 /// The options of one theme.
 pub struct Group {
@@ -29,6 +31,7 @@ pub struct Group {
 /// All options, in the order of the documentation.
 pub static GROUPS: &[Group] = &[
     scanner::GROUP,
+    scanner_command::GROUP,
     scope::GROUP,
     access::GROUP,
     action::GROUP,
