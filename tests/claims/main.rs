@@ -35,6 +35,8 @@ mod limits;
 mod links;
 /// Where is said what happened.
 mod log;
+/// Mail and web services.
+mod mail;
 /// Who is told.
 mod messages;
 /// Other modules on the same share.

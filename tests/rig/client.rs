@@ -65,7 +65,7 @@ impl Client {
     }
 
     fn connect_as(smbd: &Smbd, share: &str, user: &str, guid: u64) -> Self {
-        let python = venv().join("bin/python");
+        let python = python();
         let mut child = Command::new(&python)
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/rig/client.py"))
             .args([&smbd.port().to_string(), share, user, PASSWORD, &guid.to_string()])
@@ -237,8 +237,9 @@ fn new_guid() -> u64 {
     LAST.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Where tests/setup.sh puts Python's packages.
-fn venv() -> PathBuf {
+/// The Python that has the packages of tests/requirements.txt: tests/setup.sh makes it.
+pub(crate) fn python() -> PathBuf {
     std::env::var_os("VSCAN_VENV")
         .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target/venv").into(), PathBuf::from)
+        .join("bin/python")
 }

@@ -43,6 +43,7 @@ pub mod recorder;
 pub mod samples;
 pub mod scanned;
 pub mod share;
+pub mod sink;
 pub mod smbclient;
 pub mod smbd;
 mod syslog;
