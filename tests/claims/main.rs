@@ -41,6 +41,8 @@ mod mail;
 mod messages;
 /// Other modules on the same share.
 mod modules;
+/// Notes beside files that were taken away.
+mod notes;
 /// Files of unusual names, sizes and kinds.
 mod odd_files;
 /// Which ways to open a file need a verdict.
