@@ -39,7 +39,6 @@ struct Plan {
     /// How often a tree is scanned that was never seen, and how many files are in it.
     trees: usize,
     tree_files: usize,
-    only_trees: bool,
 }
 
 impl Plan {
@@ -52,7 +51,6 @@ impl Plan {
         upload_mib: 256,
         trees: 3,
         tree_files: 20_000,
-        only_trees: false,
     };
 
     /// Enough to see that all of it works.
@@ -65,46 +63,62 @@ impl Plan {
         upload_mib: 8,
         trees: 1,
         tree_files: 400,
-        only_trees: false,
     };
 }
 
-const USAGE: &str = "usage: bench [--quick] [--slow-scan SECONDS] [--only-trees]\n\
-                     Prints what a scan costs. --quick: only to see that it works; its numbers mean nothing. --only-trees: part (f) alone.";
+const ALL_PARTS: &str = "abcdef";
+
+const USAGE: &str = "usage: bench [--quick] [--only PARTS] [--slow-scan SECONDS]\n\
+                     Prints what a scan costs. --quick: only to see that it works; its numbers mean nothing.\n\
+                     --only bd: parts (b) and (d) alone; (c) needs (b).";
 
 fn main() -> ExitCode {
-    let Some(plan) = plan(std::env::args().skip(1)) else {
+    let Some((plan, parts)) = plan(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
     print_circumstances();
-    if plan.only_trees {
-        tree::run(&mut Seeds::new(), &plan);
-        return ExitCode::SUCCESS;
-    }
     let ground = Ground::prepare();
     let mut seeds = Seeds::new();
-    known::run(&ground, &mut seeds, &plan);
-    let mut visitors = fresh::never_seen(&ground, &mut seeds, &plan);
-    fresh::again(&ground, &mut visitors, &plan);
-    upload::run(&ground, &mut visitors, &mut seeds, &plan);
-    memory::run(&ground, &visitors, &mut seeds);
-    tree::run(&mut seeds, &plan);
+    let wanted = |part| parts.contains(part);
+    if wanted('a') {
+        known::run(&ground, &mut seeds, &plan);
+    }
+    let mut visitors = fresh::visitors(&ground);
+    if wanted('b') {
+        fresh::never_seen(&ground, &mut visitors, &mut seeds, &plan);
+    }
+    if wanted('c') {
+        fresh::again(&ground, &mut visitors, &plan);
+    }
+    if wanted('d') {
+        upload::run(&ground, &mut visitors, &mut seeds, &plan);
+    }
+    if wanted('e') {
+        memory::run(&ground, &visitors, &mut seeds);
+    }
+    if wanted('f') {
+        tree::run(&mut seeds, &plan);
+    }
     println!("\nload while this ran: {}", first_words("/proc/loadavg", 3));
     ExitCode::SUCCESS
 }
 
-fn plan(mut arguments: impl Iterator<Item = String>) -> Option<Plan> {
+/// What is to be done, and which parts of it.
+fn plan(mut arguments: impl Iterator<Item = String>) -> Option<(Plan, String)> {
     let mut plan = Plan::FULL;
+    let mut parts = ALL_PARTS.to_owned();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--quick" => plan = Plan::QUICK,
-            "--only-trees" => plan.only_trees = true,
+            "--only" => parts = arguments.next()?,
             "--slow-scan" => plan.slow_scan = Duration::from_secs(arguments.next()?.parse().ok()?),
             _ => return None,
         }
     }
-    Some(plan)
+    let known = parts.chars().all(|part| ALL_PARTS.contains(part));
+    let has_files = !parts.contains('c') || parts.contains('b');
+    (known && has_files).then_some((plan, parts))
 }
 
 /// What the numbers depend on.

@@ -37,6 +37,8 @@ mod links;
 mod log;
 /// Mail and web services.
 mod mail;
+/// The manual pages.
+mod manuals;
 /// Who is told.
 mod messages;
 /// Other modules on the same share.
@@ -45,6 +47,8 @@ mod modules;
 mod notes;
 /// Files of unusual names, sizes and kinds.
 mod odd_files;
+/// One scan for all who ask for a file.
+mod one_scan;
 /// Which ways to open a file need a verdict.
 mod opens;
 /// Opens that wait for a scan.

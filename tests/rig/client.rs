@@ -130,6 +130,18 @@ impl Client {
         self.send(json!({ "op": "ack_lease", "lease": it.lease, "state": it.new }))
     }
 
+    /// Goes to one more share, or once more to the same one.
+    pub fn add_tree(&self, share: &str) -> Pending {
+        self.send(json!({ "op": "add_tree", "share": share }))
+    }
+
+    /// Asks to open a file of the [second tree](Client::add_tree).
+    pub fn open_in_second_tree(&self, name: &str, open: Open) -> Pending {
+        let mut command = open.command(name);
+        command["tree"] = 1.into();
+        self.send(command)
+    }
+
     /// Leaves the share.
     pub fn disconnect_tree(&self) -> Pending {
         self.send(json!({ "op": "tree_disconnect" }))

@@ -11,6 +11,7 @@ mod draft;
 mod example;
 mod foreign;
 mod ini;
+mod manual;
 mod notify;
 mod option;
 mod path_map;
@@ -35,6 +36,7 @@ use crate::action::Action;
 
 pub use complaint::{Complaint, Origin, Severity};
 pub use example::example;
+pub use manual::manual;
 pub use notify::Notify;
 pub use option::{Alias, Kind, Opt};
 pub use path_map::PathMap;
@@ -47,7 +49,7 @@ pub use value::{Lifetime, Size};
 pub const DEFAULT_FILE: &str = "/etc/samba/vscan.conf";
 
 /// Everything that was configured for one share, ready to use.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The scanners, each as `vscan_backends` reads it; at least one.
     pub scanners: Vec<String>,
