@@ -34,7 +34,7 @@ install_missing() {
 
 build="gcc libc6-dev clang libclang-dev"
 run="samba smbclient clamav-daemon mount util-linux iproute2"
-tests="samba-testsuite clamdscan clamav python3-venv ca-certificates attr acl valgrind systemd zip c-icap libc-icap-mod-virus-scan"
+tests="samba-testsuite clamdscan clamav python3-venv ca-certificates attr acl valgrind systemd zip redis-server c-icap libc-icap-mod-virus-scan"
 # Other clients of the same scanners. Exim takes the place of whatever mail server is there, so they must be asked for.
 peers="exim4-daemon-heavy rspamd squid amavisd-new"
 case "${1:-all}" in

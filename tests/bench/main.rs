@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
+mod cache;
 mod clamd;
 mod client;
 mod fresh;
@@ -58,10 +59,20 @@ impl Plan {
     };
 }
 
-const USAGE: &str = "usage: bench [--quick] [--slow-scan SECONDS]\n\
+const USAGE: &str = "usage: bench [--quick] [--slow-scan SECONDS]\n       bench cache [MOST RESULTS]\n\
                      Prints what a scan costs. --quick: only to see that it works; its numbers mean nothing.";
 
 fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["cache"] => return cache_alone("10000000"),
+        ["cache", most] => return cache_alone(most),
+        ["cache-worker", directory, number] => {
+            cache::work(directory, number.parse().unwrap());
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
+    }
     let Some(plan) = plan(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
@@ -75,6 +86,17 @@ fn main() -> ExitCode {
     upload::run(&ground, &mut visitors, &mut seeds, &plan);
     memory::run(&ground, &visitors, &mut seeds);
     println!("\nload while this ran: {}", first_words("/proc/loadavg", 3));
+    ExitCode::SUCCESS
+}
+
+/// The shared cache without smbd.
+fn cache_alone(most: &str) -> ExitCode {
+    let Ok(most) = most.parse() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    print_circumstances();
+    cache::run(most);
     ExitCode::SUCCESS
 }
 
