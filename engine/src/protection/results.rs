@@ -82,7 +82,8 @@ impl Protection {
             return Some(entry);
         }
         let signatures = self.shared_signatures()?;
-        let entry = shared.lookup_at_server(&key, identity, signatures, lifetime, self.log())?;
+        let entry =
+            shared.lookup_at_server(&key, identity, signatures, lifetime, self.log(), &*self.privilege)?;
         self.count(Event::HitServer);
         Some(entry)
     }

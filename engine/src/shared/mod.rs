@@ -165,8 +165,9 @@ impl SharedCache {
         signatures: u64,
         lifetime: Option<Duration>,
         log: &dyn Log,
+        privilege: &dyn Privilege,
     ) -> Option<Entry> {
-        let entry = self.server.get()?.get(key, log)?;
+        let entry = self.server.get()?.get(key, log, privilege)?;
         match judge(entry, identity, signatures, lifetime) {
             Lookup::Known(entry) => {
                 self.push(Change::Learned(*key, entry.clone()));
@@ -230,7 +231,7 @@ impl SharedCache {
                 Change::Result(key, entry) => Some((*key, entry.clone())),
                 Change::Learned(..) | Change::Version(..) => None,
             });
-            server.set(&ours.collect::<Vec<_>>(), log);
+            server.set(&ours.collect::<Vec<_>>(), log, privilege);
         }
         let mut pending = locked(&self.pending);
         if written == Some(false) {

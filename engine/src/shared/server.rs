@@ -13,6 +13,7 @@ use redis::{Client, Connection, ConnectionAddr, IntoConnectionInfo as _, RedisEr
 use super::locked;
 use super::record::{Entry, Key};
 use crate::log::{Level, Log};
+use crate::privilege::Privilege;
 
 /// For a connection, and for each answer.
 const TIMEOUT: Duration = Duration::from_millis(50);
@@ -58,14 +59,14 @@ impl Server {
         Some(Self { client: Client::open(address).ok()?, address: shown, line: Mutex::new(Line::Closed) })
     }
 
-    pub(super) fn get(&self, key: &Key, log: &dyn Log) -> Option<Entry> {
+    pub(super) fn get(&self, key: &Key, log: &dyn Log, privilege: &dyn Privilege) -> Option<Entry> {
         let ask = |line: &mut Connection| redis::cmd("GET").arg(name_of(key)).query(line);
-        let bytes: Option<Vec<u8>> = self.with(log, ask)?;
+        let bytes: Option<Vec<u8>> = self.with(log, privilege, ask)?;
         Entry::from_bytes(&bytes?)
     }
 
     /// Tells it of new results.
-    pub(super) fn set(&self, results: &[(Key, Entry)], log: &dyn Log) {
+    pub(super) fn set(&self, results: &[(Key, Entry)], log: &dyn Log, privilege: &dyn Privilege) {
         if results.is_empty() {
             return;
         }
@@ -74,12 +75,13 @@ impl Server {
         for (key, entry) in results {
             pipe.cmd("SET").arg(name_of(key)).arg(entry.to_bytes()).arg("EX").arg(seconds).ignore();
         }
-        self.with(log, |line| pipe.query::<()>(line));
+        self.with(log, privilege, |line| pipe.query::<()>(line));
     }
 
     fn with<T>(
         &self,
         log: &dyn Log,
+        privilege: &dyn Privilege,
         work: impl FnOnce(&mut Connection) -> Result<T, RedisError>,
     ) -> Option<T> {
         let mut line = locked(&self.line);
@@ -88,7 +90,7 @@ impl Server {
             Line::Down(_) => true,
             Line::Closed | Line::Open(_) => false,
         };
-        match self.connected(&mut line).and_then(work) {
+        match self.connected(&mut line, privilege).and_then(work) {
             Ok(done) => {
                 if was_down {
                     log.line(Level::Notice, &format!("cache server {} is back", self.address));
@@ -110,9 +112,14 @@ impl Server {
         }
     }
 
-    fn connected<'a>(&self, line: &'a mut Line) -> Result<&'a mut Connection, RedisError> {
+    fn connected<'a>(
+        &self,
+        line: &'a mut Line,
+        privilege: &dyn Privilege,
+    ) -> Result<&'a mut Connection, RedisError> {
         if !matches!(line, Line::Open(_)) {
-            let connection = self.client.get_connection_with_timeout(TIMEOUT)?;
+            // A socket may let root in alone.
+            let connection = privilege.raised(|| self.client.get_connection_with_timeout(TIMEOUT))?;
             connection.set_read_timeout(Some(TIMEOUT))?;
             connection.set_write_timeout(Some(TIMEOUT))?;
             *line = Line::Open(Box::new(connection));
