@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags, fcntl_setfl, fstat, openat};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use vscan_engine::identity::Identity;
 use vscan_engine::privilege::Privilege;
 
@@ -20,10 +21,11 @@ use crate::share::Share;
 /// the share: all of that is for smbd to judge, and for `openat` to check.
 pub fn open_by_name(share: &Share, path: &[u8], identity: &Identity) -> Option<OwnedFd> {
     // O_PATH first: opening a device or FIFO that took the file's place could have effects, or wait.
-    let anchor = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    if Identity::of(&fstat(&anchor).ok()?).key != identity.key || !share.contains(&anchor) {
-        return None;
-    }
+    let is_it = |anchor: &OwnedFd| fstat(anchor).is_ok_and(|stat| Identity::of(&stat).key == identity.key);
+    let anchor = share.find_inside(path).filter(is_it).or_else(|| {
+        let anchor = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        (is_it(&anchor) && share.contains(&anchor)).then_some(anchor)
+    })?;
     reopen(&anchor)
 }
 
@@ -33,6 +35,22 @@ pub fn open_again(descriptor: impl AsFd) -> Option<OwnedFd> {
     let descriptor = descriptor.as_fd();
     let privilege: &dyn Privilege = &Root;
     reopen(descriptor).or_else(|| privilege.raised(|| reopen(descriptor)))
+}
+
+/// Points at the file of a descriptor, whatever becomes of its name; to be [opened again](open_again) later on.
+///
+/// It is O_PATH: unlike a duplicate it keeps no lock of smbd's alive.
+pub fn anchor(descriptor: impl AsFd) -> Option<OwnedFd> {
+    openat(CWD, proc_name(descriptor), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+/// An [`anchor`] to be kept for as long as the file is open; `None` if that could take descriptors from smbd.
+pub fn lasting_anchor(descriptor: impl AsFd) -> Option<OwnedFd> {
+    let anchor = anchor(descriptor)?;
+    // The kernel gives out the lowest number that is free.
+    let number = u64::try_from(anchor.as_raw_fd()).ok()?;
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    (number < limit / 8).then_some(anchor)
 }
 
 fn reopen(descriptor: impl AsFd) -> Option<OwnedFd> {

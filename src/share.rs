@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{OnceCell, RefCell};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{CWD, readlinkat};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
 use rustix::process::{Gid, getegid, geteuid, getgroups};
 use vscan_engine::identity::{FileKey, FileTime, Identity, granularity};
 use vscan_engine::log::Log;
@@ -16,7 +16,7 @@ use vscan_engine::settings::ScanOnClose;
 
 use crate::host::NtStatus;
 use crate::host::client::ClientSockets;
-use crate::private_file::proc_name;
+use crate::private_file::{self, proc_name};
 
 /// A connection. Hooks nest, so everything that changes is in cells that are borrowed for a moment only.
 pub struct Share {
@@ -32,6 +32,8 @@ pub struct Share {
     path: Vec<u8>,
     /// The same without symlinks: what the kernel says of descriptors.
     real_path: Vec<u8>,
+    /// Points at the root directory.
+    root: Option<OwnedFd>,
     sockets: ClientSockets,
     /// For the opens that are under way, innermost last.
     grants: RefCell<Vec<Grant>>,
@@ -66,6 +68,8 @@ impl Share {
         let path = trim_slashes(connected.path).to_vec();
         let real_path = std::fs::canonicalize(os_str(&path))
             .map_or_else(|_| path.clone(), |real| trim_slashes(real.as_os_str().as_encoded_bytes()).to_vec());
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(CWD, os_str(&path), flags, Mode::empty()).ok();
         Self {
             protection,
             name: connected.share.to_owned(),
@@ -75,6 +79,7 @@ impl Share {
             strangers_session: connected.session,
             path,
             real_path,
+            root,
             sockets: ClientSockets::find(),
             grants: RefCell::default(),
         }
@@ -151,6 +156,15 @@ impl Share {
         }
     }
 
+    /// Points at the file with this path, if the kernel finds it without leaving the share on the way. That is quicker than
+    /// to ask where a file [is](Share::contains), but says nothing about a file that it does not find: a symlink may lead
+    /// out of the share and back, and a kernel older than 5.6 finds none.
+    pub fn find_inside(&self, path: &[u8]) -> Option<OwnedFd> {
+        let (root, name) = (self.root.as_ref()?, below(&self.path, path)?);
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        openat2(root, name, flags, Mode::empty(), ResolveFlags::BENEATH).ok()
+    }
+
     /// Whether an open file is inside the share.
     pub fn contains(&self, descriptor: impl AsFd) -> bool {
         below(&self.real_path, &real_path(descriptor)).is_some()
@@ -159,6 +173,12 @@ impl Share {
     /// A path, and its part below the share's root.
     pub fn place<'a>(&self, path: &'a [u8]) -> Place<'a> {
         Place { path, path_in_share: below(&self.path, path).unwrap_or(path) }
+    }
+
+    /// Whether a scan for the other share tells all that there is to tell here: with the same settings it leads to the same
+    /// answer and the same action, and the user who hears of it is the one whom the log names.
+    pub fn judges_like(&self, other: &Self) -> bool {
+        self.user == other.user && self.protection.settings() == other.protection.settings()
     }
 
     /// Remembers what create_file decided, for the openat that smbd does next.
@@ -197,9 +217,11 @@ pub fn nt_status(status: Status) -> NtStatus {
 }
 
 /// A file that is open for writing, as it was when it was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Writer {
     at_open: Identity,
+    /// Taken at the open, because it would make the close slower. `None`: there are too many already.
+    anchor: Option<OwnedFd>,
     /// Whether any later change makes the file differ from `at_open`.
     changes_show: bool,
 }
@@ -207,17 +229,19 @@ pub struct Writer {
 impl Writer {
     /// Remembers a file in the state in which it has just been opened.
     pub fn new(file: impl AsFd, at_open: Identity) -> Self {
-        Self { at_open, changes_show: at_open.shows_changes_since(FileTime::now(), granularity(file)) }
+        let file = file.as_fd();
+        let changes_show = at_open.shows_changes_since(FileTime::now(), granularity(file));
+        Self { at_open, anchor: private_file::lasting_anchor(file), changes_show }
     }
 
-    /// Which file it is.
-    pub fn key(&self) -> FileKey {
-        self.at_open.key
+    /// Takes what points at the file once smbd has closed it.
+    pub fn take_anchor(&mut self) -> Option<OwnedFd> {
+        self.anchor.take()
     }
 
-    /// Whether the file may have changed since.
+    /// Whether this is the file, and may have changed since.
     pub fn has_changed(&self, now: &Identity) -> bool {
-        !self.changes_show || self.at_open != *now
+        self.at_open.key == now.key && (!self.changes_show || self.at_open != *now)
     }
 }
 

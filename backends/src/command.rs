@@ -32,7 +32,7 @@ const FORMS: &str = "command:clamscan, or savscan, uvscan, kavscanner, bdscan, e
      its place, with another colon and the program's path behind it if it is not where it usually is; or command:custom";
 
 /// What the configuration says of `command:`, apart from its address.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CommandOptions {
     /// What `command:custom` runs.
     pub custom: Option<CustomCommand>,
@@ -51,6 +51,15 @@ pub struct CustomCommand {
     pub codes: ExitCodes,
     /// Output that means a threat, whatever the exit code says. Its first group that takes part is the threat's name.
     pub threat: Option<Regex>,
+}
+
+impl PartialEq for CustomCommand {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { program, arguments, codes, threat } = self;
+        let text = |regex: &Option<Regex>| regex.as_ref().map(|regex| regex.as_str().to_owned());
+        (program, arguments, codes) == (&other.program, &other.arguments, &other.codes)
+            && text(threat) == text(&other.threat)
+    }
 }
 
 /// What exit codes mean. One that stands in several lists means the worst of it.

@@ -4,23 +4,20 @@
 //! or done about the file has happened by then.
 
 use std::cell::RefCell;
-use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::fstat;
 use vscan_backends::dialogue::Outcome;
-use vscan_backends::verdict::{Fault, MinorError, MinorErrorKind, ThreatName, Verdict};
+use vscan_backends::verdict::{Fault, MinorError, MinorErrorKind, Verdict};
 
-use crate::action::{self, Action, Find, Infected, Places};
+use crate::action::Action;
 use crate::cache::{Cache, Found, Known};
 use crate::counters::{Counters, Event, Parked, ShareCounters};
 use crate::epoch::Epoch;
 use crate::identity::Identity;
 use crate::log::{Level, Log};
-use crate::notify::{ActionTaken, Notify, Session};
+use crate::notify::{Notify, Session};
 use crate::policy::{self, Access, Facts, Plan, Status};
 use crate::privilege::Privilege;
 use crate::report::{self, Finding};
@@ -29,10 +26,12 @@ use crate::settings::{Lifetime, Settings};
 use crate::shared::{Entry, Key, SharedCache};
 use crate::trusted::Trusted;
 
+mod acting;
 mod results;
 mod scanning;
 mod telling;
 
+use acting::Catch;
 pub use results::key_of;
 pub use scanning::{Ended, Scan, Settled};
 
@@ -328,8 +327,8 @@ impl Protection {
         let action = match (decision.action, outcome, *file) {
             (Action::Nothing, ..) => None,
             (action, Ok(Verdict::Infected(threat)), Some(file)) => {
-                let find = self.find(threat, scanner, context);
-                Some(self.act(action, &Infected { file, identity: *identity, find }))
+                let catch = Catch { file, identity: *identity, threat, scanner, place, occasion, context };
+                Some(self.act(action, &catch))
             }
             (_, Ok(_) | Err(_), _) => None,
         };
@@ -374,31 +373,6 @@ impl Protection {
     /// An answer that no scanner in particular has given.
     fn nobodys(&self, outcome: Outcome) -> Answer {
         Answer { outcome, scanner: self.pool.names() }
-    }
-
-    fn find<'a>(&self, threat: &'a ThreatName, scanner: &'a str, context: &Context<'a>) -> Find<'a> {
-        Find {
-            share: context.share,
-            share_path: Path::new(OsStr::from_bytes(context.share_path)),
-            user: context.user,
-            client: context.client,
-            threat: threat.as_str(),
-            scanner,
-        }
-    }
-
-    /// Does to the file what the settings say; what came of it.
-    fn act(&self, action: Action, infected: &Infected<'_>) -> ActionTaken {
-        let places = Places {
-            quarantine_directory: &self.settings.quarantine_directory,
-            quarantine_prefix: OsStr::new(&self.settings.quarantine_prefix),
-            rename_prefix: OsStr::new(&self.settings.rename_prefix),
-            rename_suffix: OsStr::new(&self.settings.rename_suffix),
-        };
-        match self.privilege.raised(|| action::act(action, infected, &places)) {
-            Ok(done) => ActionTaken::of(&done),
-            Err(error) => ActionTaken::failed(error.to_string()),
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use vscan_backends::dialogue::Outcome;
 use vscan_backends::verdict::{ThreatName, Verdict};
 
@@ -114,6 +115,15 @@ pub(crate) fn trusted(log: &dyn Log, place: &Place<'_>, scanner: &str, threat: &
 /// A file that the rules refuse without a scan.
 pub(crate) fn refused(log: &dyn Log, place: &Place<'_>, reason: &Reason) {
     log.line(Level::Error, &format!("{}: not scanned: {reason}: access denied", quoted(place)));
+}
+
+/// A note beside an infected file that is not as it should be.
+pub(crate) fn no_note(log: &dyn Log, place: &Place<'_>, why: &str, errno: Errno) {
+    let reason = std::io::Error::from(errno);
+    log.line(
+        Level::Error,
+        &format!("{}: the note beside it {why} ({reason}): see \"warning file\"", quoted(place)),
+    );
 }
 
 /// A file of a share that is closed because of its configuration.

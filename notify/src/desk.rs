@@ -63,7 +63,7 @@ impl Desk {
         let key = Key {
             recipient,
             share: event.share.clone(),
-            kind: format!("{:?}", event.kind()),
+            kind: if self.channel.mixes_kinds { "any".to_owned() } else { format!("{:?}", event.kind()) },
             event: pace.longest.is_zero().then(|| event.id.clone()),
         };
         let added = self.groups().add(key, event, pace, now());

@@ -1,6 +1,6 @@
 //! close: the content that a client has written is complete.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use rustix::fs::fstat;
@@ -16,26 +16,25 @@ use crate::share::{Share, Writer};
 
 /// A file to look at once smbd has closed it.
 pub struct CloseScan {
-    file: OwnedFd,
+    anchor: OwnedFd,
     opened_as: Writer,
 }
 
-/// Takes a descriptor of our own before smbd closes its one.
-pub fn before(share: &Share, descriptor: HostFd<'_>, writer: &Writer) -> Option<CloseScan> {
-    let stat = fstat(descriptor.as_fd()).ok()?;
-    if Identity::of(&stat).key != writer.key() {
-        return None;
+/// Makes sure that the file can be found once smbd has closed it. The client waits for this: what can be done later is.
+pub fn before(share: &Share, descriptor: HostFd<'_>, mut writer: Writer) -> Option<CloseScan> {
+    let anchor = writer.take_anchor().or_else(|| private_file::anchor(descriptor.as_fd()));
+    if anchor.is_none() {
+        cannot_read(share, descriptor.as_fd());
     }
-    match private_file::open_again(descriptor.as_fd()) {
-        Some(file) => Some(CloseScan { file, opened_as: *writer }),
-        None => {
-            let path = share.path_of_descriptor(descriptor.as_fd());
-            // Nothing more to do: an open will need a verdict, and does not find one.
-            let (place, context) = (share.place(&path), share.context());
-            let _ = share.protection().cannot_read(&place, &Identity::of(&stat), Occasion::Close, &context);
-            None
-        }
-    }
+    Some(CloseScan { anchor: anchor?, opened_as: writer })
+}
+
+/// Says so. Nothing more to do: an open will need a verdict, and does not find one.
+fn cannot_read(share: &Share, file: BorrowedFd<'_>) {
+    let Ok(stat) = fstat(file) else { return };
+    let path = share.path_of_descriptor(file);
+    let (place, context) = (share.place(&path), share.context());
+    let _ = share.protection().cannot_read(&place, &Identity::of(&stat), Occasion::Close, &context);
 }
 
 /// Looks at the file now, or once the client has its answer; whether it is to be told that the file was refused.
@@ -51,29 +50,34 @@ pub fn after(share: &Rc<Share>, scan: CloseScan) -> bool {
 
 /// Scans what was written, or has it scanned; whether it was refused.
 pub fn look(share: &Rc<Share>, scan: CloseScan) -> bool {
-    let Ok(stat) = fstat(&scan.file) else { return false };
+    let CloseScan { anchor, opened_as } = scan;
+    let Ok(stat) = fstat(&anchor) else { return false };
     let identity = Identity::of(&stat);
     // Removed while it was open: nobody can open it any more.
-    if stat.st_nlink == 0 || !scan.opened_as.has_changed(&identity) {
+    if stat.st_nlink == 0 || !opened_as.has_changed(&identity) {
         return false;
     }
-    let path = share.path_of_descriptor(&scan.file);
+    let Some(file) = private_file::open_again(&anchor) else {
+        cannot_read(share, anchor.as_fd());
+        return false;
+    };
+    let path = share.path_of_descriptor(&file);
     let place = share.place(&path);
-    let file_type = || mime_type(scan.file.as_fd());
+    let file_type = || mime_type(file.as_fd());
     let (protection, context) = (share.protection(), share.context());
     let judgement = match protection.consider(&place, &identity, &file_type) {
         Considered::Judged(judgement) => judgement,
         Considered::KnownInfected(found) => {
-            protection.act_on_known(&found, &scan.file, &place, Occasion::Close, &context)
+            protection.act_on_known(&found, &file, &place, Occasion::Close, &context)
         }
         Considered::Unknown => match protection.settings().scan_on_close {
             ScanOnClose::Wait => {
-                let judgement = protection.scan(scan.file, &place, Occasion::Close, &context);
+                let judgement = protection.scan(file, &place, Occasion::Close, &context);
                 scans::write_results_soon(share);
                 judgement
             }
             ScanOnClose::Yes | ScanOnClose::No => {
-                scans::scan_closed(share, &path, &identity, scan.file);
+                scans::scan_closed(share, &path, &identity, file);
                 return false;
             }
         },

@@ -45,15 +45,6 @@ const DISCARDS_CONTENT: [u32; 3] = [0, 4, 5];
 /// Decides about an open as far as its name allows.
 pub fn before(share: &Rc<Share>, request: &OpenRequest<'_>) -> Before {
     share.meet_user();
-    let decision = decide(share, request);
-    if let (Before::Refuse(_), Some(parkable)) = (&decision, &request.parkable) {
-        // smbd itself may have had this request waiting, for an oplock that somebody held, and would go on waiting.
-        parkable.unpark();
-    }
-    decision
-}
-
-fn decide(share: &Rc<Share>, request: &OpenRequest<'_>) -> Before {
     let opens_no_file =
         request.create_options & DIRECTORY_FILE != 0 || request.create_disposition == CREATES_ONLY;
     // The name is not that of the file in question; openat sees which one it is.

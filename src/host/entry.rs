@@ -11,6 +11,7 @@ use vscan_engine::log::Level;
 use super::abi::{self, Layout};
 use super::guard::{errno, guarded, log_panics, set_access_denied, set_errno};
 use super::params::{self, Params};
+use super::park::Parkable;
 use super::samba::{
     self, CreateFile, NtStatus, files_struct, smb_filename, smb_request, vfs_handle_struct, vfs_open_how,
 };
@@ -229,7 +230,12 @@ unsafe fn create_file(handle: *mut vfs_handle_struct, call: &CreateFile) -> NtSt
         },
     );
     let status = match before {
-        Before::Refuse(status) => status,
+        Before::Refuse(status) => {
+            // smbd itself may have had this request waiting, for an oplock that somebody held, and would go on waiting.
+            // SAFETY: the request is that of the hook.
+            guarded(|| (), || unsafe { Parkable::new(call.req, layout) }.iter().for_each(Parkable::unpark));
+            status
+        }
         // Not seen by the client: smbd looks whether the request was parked first.
         Before::Parked => NtStatus::SHARING_VIOLATION,
         // SAFETY: arguments as they came.
@@ -318,7 +324,7 @@ unsafe extern "C" fn close(handle: *mut vfs_handle_struct, fsp: *mut files_struc
             unsafe {
                 let share = state::share(handle, layout?)?;
                 let open = state::take_closing_writer(handle, fsp, samba::fsp_fd(fsp))?;
-                hooks::close::before(&share, HostFd::new(open.fd), &open.writer)
+                hooks::close::before(&share, HostFd::new(open.fd), open.writer)
             }
         },
     );

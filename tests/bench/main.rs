@@ -59,8 +59,11 @@ impl Plan {
     };
 }
 
-const USAGE: &str = "usage: bench [--quick] [--slow-scan SECONDS]\n       bench cache [MOST RESULTS]\n\
-                     Prints what a scan costs. --quick: only to see that it works; its numbers mean nothing.";
+const ALL_PARTS: &str = "abcde";
+
+const USAGE: &str = "usage: bench [--quick] [--only PARTS] [--slow-scan SECONDS]\n       bench cache [MOST RESULTS]\n\
+                     Prints what a scan costs. --quick: only to see that it works; its numbers mean nothing.\n\
+                     --only bd: parts (b) and (d) alone; (c) needs (b).";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -73,18 +76,30 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
-    let Some(plan) = plan(std::env::args().skip(1)) else {
+    let Some((plan, parts)) = plan(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
     print_circumstances();
     let ground = Ground::prepare();
     let mut seeds = Seeds::new();
-    known::run(&ground, &mut seeds, &plan);
-    let mut visitors = fresh::never_seen(&ground, &mut seeds, &plan);
-    fresh::again(&ground, &mut visitors, &plan);
-    upload::run(&ground, &mut visitors, &mut seeds, &plan);
-    memory::run(&ground, &visitors, &mut seeds);
+    let wanted = |part| parts.contains(part);
+    if wanted('a') {
+        known::run(&ground, &mut seeds, &plan);
+    }
+    let mut visitors = fresh::visitors(&ground);
+    if wanted('b') {
+        fresh::never_seen(&ground, &mut visitors, &mut seeds, &plan);
+    }
+    if wanted('c') {
+        fresh::again(&ground, &mut visitors, &plan);
+    }
+    if wanted('d') {
+        upload::run(&ground, &mut visitors, &mut seeds, &plan);
+    }
+    if wanted('e') {
+        memory::run(&ground, &visitors, &mut seeds);
+    }
     println!("\nload while this ran: {}", first_words("/proc/loadavg", 3));
     ExitCode::SUCCESS
 }
@@ -100,16 +115,21 @@ fn cache_alone(most: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn plan(mut arguments: impl Iterator<Item = String>) -> Option<Plan> {
+/// What is to be done, and which parts of it.
+fn plan(mut arguments: impl Iterator<Item = String>) -> Option<(Plan, String)> {
     let mut plan = Plan::FULL;
+    let mut parts = ALL_PARTS.to_owned();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--quick" => plan = Plan::QUICK,
+            "--only" => parts = arguments.next()?,
             "--slow-scan" => plan.slow_scan = Duration::from_secs(arguments.next()?.parse().ok()?),
             _ => return None,
         }
     }
-    Some(plan)
+    let known = parts.chars().all(|part| ALL_PARTS.contains(part));
+    let has_files = !parts.contains('c') || parts.contains('b');
+    (known && has_files).then_some((plan, parts))
 }
 
 /// What the numbers depend on.

@@ -267,3 +267,40 @@ fn a_file_that_is_deleted_on_close_is_not_scanned() {
     // The other file, and what is_quiet() opens.
     assert_eq!(it.scanner.scans(), scans + 2);
 }
+
+#[test]
+fn a_file_that_is_renamed_while_it_is_written_is_scanned_under_its_new_name() {
+    let it = Scanned::new("infected file action = nothing\n");
+    let (client, quiet) = it.connect();
+    let handle = client.open("before.com", Open::overwrite()).wait().handle().unwrap();
+    client.write_at(handle, 0, &eicar()).wait().status.ok().unwrap();
+    std::fs::rename(it.path("before.com"), it.path("after.com")).unwrap();
+    client.close(handle).wait().status.ok().unwrap();
+    it.smbd.wait_for_log("after.com\" is infected with", SOON);
+    it.is_quiet(&quiet);
+}
+
+#[test]
+fn files_are_scanned_beyond_those_that_vscan_keeps_a_descriptor_of() {
+    let it = Scanned::new("");
+    let (client, quiet) = it.connect();
+    let mut handles = Vec::new();
+    loop {
+        let descriptors = client.server().descriptors().len();
+        let name = format!("{}.doc", handles.len());
+        handles.push(client.open(&name, Open::overwrite()).wait().handle().unwrap());
+        if client.server().descriptors().len() == descriptors + 1 {
+            break;
+        }
+        assert!(handles.len() < 5000, "vscan leaves most descriptors to smbd");
+    }
+    let scans = it.scanner.scans();
+    for handle in [handles[0], handles[handles.len() - 1]] {
+        client.write_at(handle, 0, b"content").wait().status.ok().unwrap();
+    }
+    for handle in handles {
+        client.close(handle).wait().status.ok().unwrap();
+    }
+    it.scanner.wait_for_scans(scans + 2, SOON);
+    it.is_quiet(&quiet);
+}

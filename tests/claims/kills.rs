@@ -93,7 +93,7 @@ fn name(number: u64) -> String {
 }
 
 fn is_infected(number: u64) -> bool {
-    number % 5 == 0
+    number.is_multiple_of(5)
 }
 
 fn content(number: u64) -> Vec<u8> {

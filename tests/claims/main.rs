@@ -39,12 +39,18 @@ mod limits;
 mod links;
 /// Where is said what happened.
 mod log;
+/// Mail and web services.
+mod mail;
 /// Who is told.
 mod messages;
 /// Other modules on the same share.
 mod modules;
+/// Notes beside files that were taken away.
+mod notes;
 /// Files of unusual names, sizes and kinds.
 mod odd_files;
+/// One scan for all who ask for a file.
+mod one_scan;
 /// Which ways to open a file need a verdict.
 mod opens;
 /// Opens that wait for a scan.

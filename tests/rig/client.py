@@ -9,6 +9,7 @@ A command is sent to the server as soon as its line is read, without waiting for
     {"id": 7, "op": "tree_disconnect"}
     {"id": 8, "op": "logoff"}
     {"id": 9, "op": "add_channel"}      a second TCP connection of the same session; commands with "channel": 1 use it
+    {"id": 10, "op": "add_tree", "share": "t"}   one more tree connect; creates with "tree": 1 use it
     {"op": "kill"}                      drop the TCP connection without a word
 
 A handle is known by the id of the create that opened it. Events:
@@ -158,8 +159,9 @@ class Client:
         self.channels = [self.connection]
         self.session = Session(self.connection, user, password, require_encryption=False)
         self.session.connect()
-        self.tree = TreeConnect(self.session, f"\\\\127.0.0.1\\{share}")
-        self.tree.connect()
+        tree = TreeConnect(self.session, f"\\\\127.0.0.1\\{share}")
+        tree.connect()
+        self.trees = [tree]
         self.connection.outstanding_requests = Outstanding(self.on_break)
         # Credits for many requests in flight.
         self.connection.echo(self.session.session_id, credit_request=500)
@@ -180,6 +182,18 @@ class Client:
         connection.echo(self.session.session_id, credit_request=500)
         self.channels.append(connection)
         say("done", id=command["id"], status=0, ms=(time.monotonic() - began) * 1000)
+
+    def add_tree(self, command):
+        began = time.monotonic()
+        tree = TreeConnect(self.session, f"\\\\127.0.0.1\\{command['share']}")
+        tree.connect()
+        self.trees.append(tree)
+        say("done", id=command["id"], status=0, ms=(time.monotonic() - began) * 1000)
+
+    def tree_of(self, command):
+        if "handle" in command:
+            return self.opens[command["handle"]].tree_connect
+        return self.trees[command.get("tree", 0)]
 
     def watch_connection(self):
         self.connection._t_worker.join()
@@ -208,7 +222,7 @@ class Client:
         return message
 
     def create(self, command):
-        handle = self.opens[command["id"]] = Open(self.tree, command["name"])
+        handle = self.opens[command["id"]] = Open(self.tree_of(command), command["name"])
         contexts = []
 
         def add(name, data):
@@ -269,12 +283,14 @@ class Client:
         raise ValueError(f"unknown op {op}")
 
     def run(self, command):
-        ids = (self.session.session_id, self.tree.tree_connect_id)
+        ids = (self.session.session_id, self.tree_of(command).tree_connect_id)
         connection = self.channels[command.get("channel", 0)]
         if command["op"] == "kill":
             connection.transport.close()
         elif command["op"] == "add_channel":
             self.add_channel(command)
+        elif command["op"] == "add_tree":
+            self.add_tree(command)
         elif command["op"] == "cancel":
             self.requests[command["of"]].cancel()
         elif command["op"] == "compound":

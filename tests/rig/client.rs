@@ -65,7 +65,7 @@ impl Client {
     }
 
     fn connect_as(smbd: &Smbd, share: &str, user: &str, guid: u64) -> Self {
-        let python = venv().join("bin/python");
+        let python = python();
         let mut child = Command::new(&python)
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/rig/client.py"))
             .args([&smbd.port().to_string(), share, user, PASSWORD, &guid.to_string()])
@@ -128,6 +128,18 @@ impl Client {
             return self.send(json!({ "op": "ack_oplock", "file_id": it.file_id, "level": it.new }));
         }
         self.send(json!({ "op": "ack_lease", "lease": it.lease, "state": it.new }))
+    }
+
+    /// Goes to one more share, or once more to the same one.
+    pub fn add_tree(&self, share: &str) -> Pending {
+        self.send(json!({ "op": "add_tree", "share": share }))
+    }
+
+    /// Asks to open a file of the [second tree](Client::add_tree).
+    pub fn open_in_second_tree(&self, name: &str, open: Open) -> Pending {
+        let mut command = open.command(name);
+        command["tree"] = 1.into();
+        self.send(command)
     }
 
     /// Leaves the share.
@@ -237,8 +249,9 @@ fn new_guid() -> u64 {
     LAST.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Where tests/setup.sh puts Python's packages.
-fn venv() -> PathBuf {
+/// The Python that has the packages of tests/requirements.txt: tests/setup.sh makes it.
+pub(crate) fn python() -> PathBuf {
     std::env::var_os("VSCAN_VENV")
         .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target/venv").into(), PathBuf::from)
+        .join("bin/python")
 }

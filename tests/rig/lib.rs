@@ -44,6 +44,7 @@ pub mod redis;
 pub mod samples;
 pub mod scanned;
 pub mod share;
+pub mod sink;
 pub mod smbclient;
 pub mod smbd;
 mod syslog;

@@ -80,7 +80,7 @@ impl Scanned {
         let client = Client::connect(&self.smbd, "s");
         self.plant("warm.txt", b"warm");
         client.read("warm.txt").unwrap();
-        let quiet = Quiet { process: client.server(), descriptors: client.server().descriptors() };
+        let quiet = Quiet::of(client.server());
         (client, quiet)
     }
 
@@ -118,6 +118,11 @@ impl Scanned {
 }
 
 impl Quiet {
+    /// What a process has open now.
+    pub fn of(process: Process) -> Self {
+        Self { process, descriptors: process.descriptors() }
+    }
+
     /// Claims that the process has not kept a descriptor since.
     #[track_caller]
     pub fn is_back(&self) {

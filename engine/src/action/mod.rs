@@ -11,6 +11,7 @@
 mod custody;
 mod entry;
 mod moves;
+mod note;
 mod outcome;
 mod quarantine;
 mod record;
@@ -22,6 +23,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -29,6 +31,7 @@ use std::path::Path;
 use crate::identity::Identity;
 pub use custody::{Item, Quarantine, State};
 use entry::{Entry, Located};
+pub use note::{Note, NoteRecord, Noted};
 pub use outcome::{ActionError, Done, PutBack, RestoreTrouble, StoreTrouble};
 pub use record::{Bytes, Method, Record, RecordError, Timestamp, Xattr};
 pub(crate) use stamp::Utc;
@@ -89,32 +92,35 @@ pub struct Places<'a> {
     pub rename_suffix: &'a OsStr,
 }
 
-/// Does it. Both outcomes are shown as the tail of one log line.
-pub fn act(action: Action, infected: &Infected<'_>, places: &Places<'_>) -> Result<Done, ActionError> {
-    act_in_steps(action, infected, places, &Straight)
+/// Does it, and leaves a note if one is given. Both outcomes are shown as the tail of one log line.
+pub fn act(
+    action: Action,
+    infected: &Infected<'_>,
+    places: &Places<'_>,
+    note: Option<&Note<'_>>,
+) -> (Result<Done, ActionError>, Noted) {
+    let noted = Cell::new(Noted::NotNeeded);
+    let job = Job { infected, places, note, noted: &noted, steps: &Straight };
+    (job.run(action), noted.get())
 }
 
 /// All that the steps of an action need to know.
 struct Job<'a> {
     infected: &'a Infected<'a>,
     places: &'a Places<'a>,
+    note: Option<&'a Note<'a>>,
+    noted: &'a Cell<Noted>,
     steps: &'a dyn Steps,
 }
 
-fn act_in_steps(
-    action: Action,
-    infected: &Infected<'_>,
-    places: &Places<'_>,
-    steps: &dyn Steps,
-) -> Result<Done, ActionError> {
-    let job = Job { infected, places, steps };
-    let first = job.attempt(action);
-    // Nothing was touched: the file's name moved between two steps. Mostly another smbd was quicker with the same
-    // file, and a second look says so.
-    if let Err(ActionError::Elsewhere { .. }) = first { job.attempt(action) } else { first }
-}
-
 impl Job<'_> {
+    fn run(&self, action: Action) -> Result<Done, ActionError> {
+        let first = self.attempt(action);
+        // Nothing was touched: the file's name moved between two steps. Mostly another smbd was quicker with the same
+        // file, and a second look says so.
+        if let Err(ActionError::Elsewhere { .. }) = first { self.attempt(action) } else { first }
+    }
+
     fn attempt(&self, action: Action) -> Result<Done, ActionError> {
         let doing: fn(&Self, &Entry) -> Result<Done, ActionError> = match action {
             Action::Nothing => return Ok(Done::Nothing),
@@ -123,7 +129,11 @@ impl Job<'_> {
             Action::Rename => Self::rename,
         };
         match self.locate()? {
-            Located::At(entry) => doing(self, &entry),
+            Located::At(entry) => {
+                let done = doing(self, &entry)?;
+                self.noted.set(self.leave_note(&entry, &done));
+                Ok(done)
+            }
             Located::Gone { other_names } => Ok(Done::AlreadyGone { other_names }),
         }
     }

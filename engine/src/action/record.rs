@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::entry::links;
-use super::{Find, stamp};
+use super::{Find, NoteRecord, stamp};
 use crate::identity::Identity;
 
 /// Longest list of names, and longest value, of a file's extended attributes on Linux, in bytes.
@@ -62,6 +62,9 @@ pub struct Record {
     pub ctime: Timestamp,
     /// All extended attributes, POSIX and NT access control lists among them.
     pub xattrs: Vec<Xattr>,
+    /// The note that was left in its place, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<NoteRecord>,
 }
 
 /// How a file came to quarantine.
@@ -150,6 +153,7 @@ impl Record {
             mtime: Timestamp::new(stat.st_mtime as i64, stat.st_mtime_nsec as u32),
             ctime: Timestamp::new(stat.st_ctime as i64, stat.st_ctime_nsec as u32),
             xattrs: xattrs(file)?,
+            note: None,
         })
     }
 
@@ -190,7 +194,7 @@ impl fmt::Display for RecordError {
 impl std::error::Error for RecordError {}
 
 impl Timestamp {
-    fn new(seconds: i64, nanoseconds: u32) -> Self {
+    pub(super) fn new(seconds: i64, nanoseconds: u32) -> Self {
         Self { seconds, nanoseconds }
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn numbered_names(
 }
 
 /// Puts a name together, and shortens its stem if that makes it too long. `None` if nothing would be left of it.
-fn fit(prefix: &OsStr, name: &OsStr, number: &str, suffix: &OsStr) -> Option<OsString> {
+pub(super) fn fit(prefix: &OsStr, name: &OsStr, number: &str, suffix: &OsStr) -> Option<OsString> {
     let (stem, extension) = split(name.as_bytes());
     let around = prefix.len() + number.len() + extension.len() + suffix.len();
     let stem = cut(stem, NAME_MAX.checked_sub(around)?);

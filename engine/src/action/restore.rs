@@ -53,7 +53,18 @@ impl Quarantine {
         steps.reached(Step::Located, id);
         let work = Restore { quarantine: self, id, record, file, place, steps };
         work.run()?;
+        remove_note(record, steps);
         Ok(work.place.path)
+    }
+}
+
+/// Removes the note that said where the file was. It is beside the file's first place.
+fn remove_note(record: &Record, steps: &dyn Steps) {
+    let path = Path::new(OsStr::from_bytes(record.path.as_bytes()));
+    if let (Some(note), Some(directory)) = (&record.note, path.parent())
+        && let Ok(dir) = open_directory(directory)
+    {
+        note.remove(dir.as_fd(), steps);
     }
 }
 

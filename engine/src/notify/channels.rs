@@ -1,5 +1,6 @@
 //! What the settings say of the ways to tell people. It travels with each event, because `vscan-notify` reads no smb.conf.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,10 @@ pub struct Channels {
     pub messenger: Messenger,
     /// Programs of the administrator's.
     pub commands: Commands,
+    /// Mail to the administrator.
+    pub mail: Mail,
+    /// A web service of the administrator's.
+    pub webhook: Webhook,
 }
 
 /// The first event is told at once; those that follow are collected, for longer and longer, and told as one.
@@ -66,10 +71,63 @@ impl Commands {
     }
 }
 
+/// Mail to the administrator.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mail {
+    /// `mail to`; empty: nobody.
+    pub to: Vec<String>,
+    /// `mail from`; None: vscan at the server.
+    pub from: Option<String>,
+    /// `mail server`.
+    pub server: MailServer,
+    /// `mail password file`.
+    pub password_file: Option<PathBuf>,
+    /// `mail ca file`.
+    pub ca_file: Option<PathBuf>,
+    /// `mail interval`.
+    pub interval: Duration,
+}
+
+/// Where mail is handed in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailServer {
+    /// How it is spoken to.
+    pub security: MailSecurity,
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// How a mail server is spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailSecurity {
+    /// Without encryption: `smtp://`.
+    #[default]
+    None,
+    /// Encrypted by STARTTLS, or not at all: `smtp+starttls://`.
+    StartTls,
+    /// Encrypted from the beginning: `smtps://`.
+    Tls,
+}
+
+/// A web service of the administrator's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// `webhook`: its address; empty: there is none.
+    pub url: String,
+    /// `webhook header file`.
+    pub header_file: Option<PathBuf>,
+    /// `webhook ca file`.
+    pub ca_file: Option<PathBuf>,
+}
+
 impl Channels {
     /// Whether any of them wants to hear of such events.
     pub fn want(&self, kind: Kind) -> bool {
         let messenger = self.messenger.is_on && kind == Kind::Infected;
-        messenger || !self.commands.of(kind).is_empty()
+        let program = !self.commands.of(kind).is_empty();
+        messenger || program || !self.mail.to.is_empty() || !self.webhook.url.is_empty()
     }
 }

@@ -170,6 +170,7 @@ impl Event {
     /// | `%u`, `%U` | the user |
     /// | `%I`, `%m`, `%M` | the client: its address, NetBIOS name, name in the network |
     /// | `%i`, `%L`, `%h` | the server: its address, NetBIOS name, host name |
+    /// | `%T` | when it happened, in UTC |
     /// | `%d` | the number of the smbd |
     /// | `%n` | the scanner |
     pub fn value(&self, letter: char) -> Option<String> {
@@ -203,6 +204,7 @@ impl Event {
             'i' => session.server_address.as_bytes(),
             'L' => session.server.as_bytes(),
             'h' => session.host.as_bytes(),
+            'T' => return Some(self.time_text().into_bytes().into()),
             'd' => return Some(session.pid.to_string().into_bytes().into()),
             'n' => self.scanner.as_bytes(),
             _ => return None,

@@ -10,7 +10,7 @@ mod outbox;
 mod spool;
 mod template;
 
-pub use channels::{Channels, Commands, Messenger, Pace};
+pub use channels::{Channels, Commands, Mail, MailSecurity, MailServer, Messenger, Pace, Webhook};
 pub use event::{ActionTaken, Event, FileEvent, Kind, Occurrence, Rights, Session};
 pub use outbox::{Notify, Outbox, Unheard};
 pub use spool::{Attendance, Spool, Stored};

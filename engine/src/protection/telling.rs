@@ -51,7 +51,7 @@ impl Protection {
         }
     }
 
-    fn event(&self, occurrence: Occurrence, scanner: &str, context: &Context<'_>) -> Event {
+    pub(super) fn event(&self, occurrence: Occurrence, scanner: &str, context: &Context<'_>) -> Event {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Event {
             id: new_id(since_1970.as_micros()),

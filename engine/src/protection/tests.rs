@@ -1,6 +1,7 @@
 //! Whole scans with the blocking driver, and daemons whose answers a test chooses.
 
 use std::io::{Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex};
 use std::thread;

@@ -228,7 +228,12 @@ impl Exchange {
                 Err(fault) => (State::Done(Err(fault)), None),
             },
             State::Sending(socket, mut sending) => match self.send(&socket, &mut sending, now) {
-                Ok(Sent::All) => (self.tell(socket, News::Sent), None),
+                Ok(Sent::All) => {
+                    let next = self.tell(socket, News::Sent);
+                    // It has not answered yet: to look at once would be in vain.
+                    let wait = matches!(next, State::Reading(_)).then_some(Wait::Readable);
+                    (next, wait)
+                }
                 Ok(Sent::Full) => (State::Sending(socket, sending), Some(Wait::Writable)),
                 Ok(Sent::Broken) => (self.tell(socket, News::SendFailed), None),
                 Err(fault) => (State::Done(Err(fault)), None),

@@ -47,7 +47,7 @@ pub use value::{Lifetime, Size};
 pub const DEFAULT_FILE: &str = "/etc/samba/vscan.conf";
 
 /// Everything that was configured for one share, ready to use.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The scanners, each as `vscan_backends` reads it; at least one.
     pub scanners: Vec<String>,

@@ -6,6 +6,12 @@ use regex::bytes::Regex;
 #[derive(Clone, Debug)]
 pub struct FileRegexp(Regex);
 
+impl PartialEq for FileRegexp {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
 impl FileRegexp {
     /// None for an empty text, which as an expression would match every file.
     pub(super) fn parse(text: &str) -> Result<Option<Self>, String> {
@@ -73,7 +79,7 @@ impl MimeTypes {
 }
 
 /// `include paths` or `exclude paths`: places, each with everything below it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PathPatterns(Vec<PathPattern>);
 
 #[derive(Clone, Debug)]
@@ -81,6 +87,12 @@ struct PathPattern {
     text: String,
     absolute: bool,
     regex: Regex,
+}
+
+impl PartialEq for PathPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
 }
 
 impl PathPatterns {

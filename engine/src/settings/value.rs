@@ -157,6 +157,15 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
     }
 }
 
+/// A file, or none.
+pub(super) fn optional_path(text: &str) -> Result<Option<PathBuf>, String> {
+    match text {
+        "" => Ok(None),
+        text if text.starts_with('/') && !text.contains(char::is_control) => Ok(Some(text.into())),
+        _ => Err("must be an absolute path, without quotes".to_owned()),
+    }
+}
+
 /// A program and its arguments, split at blanks as a shell would, but for nothing else that a shell does.
 pub(super) fn command(text: &str) -> Result<Vec<String>, String> {
     let words = shell_words::split(text).map_err(|_| "has a quote that does not end".to_owned())?;

@@ -44,7 +44,9 @@ pub(crate) fn check(address: &str) -> Result<(), String> {
     let host = match info.addr() {
         ConnectionAddr::Tcp(host, _) => host,
         ConnectionAddr::Unix(_) => return Ok(()),
-        _ => return Err("may not ask for TLS: vscan speaks plain Redis only".to_owned()),
+        ConnectionAddr::TcpTls { .. } | _ => {
+            return Err("may not ask for TLS: vscan speaks plain Redis only".to_owned());
+        }
     };
     let is_number = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     // To look up a name takes as long as it takes, while a client waits.

@@ -15,7 +15,8 @@ use vscan_engine::sys::program::{Ended, Ending, Identity, Input, Lifetime, Progr
 use super::{Channel, Message, Trouble, json};
 
 /// Four at once.
-pub(super) const CHANNEL: Channel = Channel { name: "command", recipient, pace, send, threads: 4 };
+pub(super) const CHANNEL: Channel =
+    Channel { name: "command", recipient, pace, send, threads: 4, mixes_kinds: false };
 
 /// Where programs are looked for that are named without a directory.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -2,20 +2,24 @@
 
 mod command;
 mod json;
+mod mail;
 mod messenger;
+mod secret;
+mod webhook;
 
 use std::sync::Arc;
 
 use vscan_engine::notify::{Event, Pace, fill};
 
 /// All of them.
-pub(crate) static CHANNELS: &[Channel] = &[messenger::CHANNEL, command::CHANNEL];
+pub(crate) static CHANNELS: &[Channel] =
+    &[messenger::CHANNEL, command::CHANNEL, mail::CHANNEL, webhook::CHANNEL];
 
 /// A way to tell people.
 pub(crate) struct Channel {
     /// For the journal and the log.
     pub(crate) name: &'static str,
-    /// Who is to be told of an event. Events for the same recipient, of the same kind and share, become one message.
+    /// Who is to be told of an event. Events for the same recipient, and of the same share, become one message.
     pub(crate) recipient: fn(&Event) -> Option<String>,
     /// How often. A longest rest of zero: each event is a message of its own.
     pub(crate) pace: fn(&Event) -> Pace,
@@ -23,6 +27,8 @@ pub(crate) struct Channel {
     pub(crate) send: fn(&Message<'_>) -> Result<(), Trouble>,
     /// How many messages are sent at once.
     pub(crate) threads: usize,
+    /// Whether events of different kinds become one message.
+    pub(crate) mixes_kinds: bool,
 }
 
 /// Why a message could not be sent, in words for the log.
@@ -33,11 +39,11 @@ pub(crate) enum Trouble {
     /// This message is given up, and the next one has its own chance.
     Failed(String),
     /// It is tried again, with what has come meanwhile.
-    #[expect(dead_code, reason = "pop-ups are never tried again; mail is")]
     Later(String),
 }
 
-/// What somebody is to be told: at least one event, oldest first. All are of the same kind and share.
+/// What somebody is to be told: at least one event, oldest first. All are of the same share, and
+/// of the same kind, unless the channel mixes them.
 pub(crate) struct Message<'a> {
     pub(crate) events: &'a [Arc<Event>],
 }

@@ -3,6 +3,7 @@
 mod delete;
 mod filesystem;
 mod kill;
+mod note;
 mod quarantine;
 mod rename;
 mod restore;

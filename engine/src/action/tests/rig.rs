@@ -24,6 +24,8 @@ pub(super) struct Rig {
     pub(super) quarantine: PathBuf,
     pub(super) rename_prefix: String,
     pub(super) rename_suffix: String,
+    pub(super) note: Option<Note<'static>>,
+    pub(super) noted: Cell<Noted>,
 }
 
 impl Rig {
@@ -39,7 +41,8 @@ impl Rig {
     pub(super) fn around(root: PathBuf) -> Self {
         let quarantine = root.join("quarantine");
         let (rename_prefix, rename_suffix) = ("virus.".to_owned(), ".infected".to_owned());
-        Self { mounts: Vec::new(), _temp: None, root, quarantine, rename_prefix, rename_suffix }
+        let (note, noted) = (None, Cell::new(Noted::NotNeeded));
+        Self { mounts: Vec::new(), _temp: None, root, quarantine, rename_prefix, rename_suffix, note, noted }
     }
 
     /// With the quarantine on a filesystem of its own.
@@ -108,7 +111,9 @@ impl Rig {
             rename_prefix: OsStr::new(&self.rename_prefix),
             rename_suffix: OsStr::new(&self.rename_suffix),
         };
-        super::super::act_in_steps(action, &infected, &places, steps)
+        let job =
+            Job { infected: &infected, places: &places, note: self.note.as_ref(), noted: &self.noted, steps };
+        job.run(action)
     }
 
     /// The only file in quarantine and its record, which must fit together.

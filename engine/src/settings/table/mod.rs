@@ -7,12 +7,14 @@ mod access;
 mod action;
 mod commands;
 mod log;
+mod mail;
 mod notify;
 mod pace;
 mod results;
 mod scanner;
 mod scanner_command;
 mod scope;
+mod webhook;
 
 use super::option::{Alias, Applied, Opt};
 
@@ -37,6 +39,8 @@ pub static GROUPS: &[Group] = &[
     action::GROUP,
     notify::GROUP,
     commands::GROUP,
+    mail::GROUP,
+    webhook::GROUP,
     results::GROUP,
     pace::GROUP,
     log::GROUP,

@@ -22,6 +22,20 @@ fn set_time(field: &mut std::time::Duration, text: &str) -> Applied {
     Ok(remark)
 }
 
+const WARNING_FILE_TEXT: &str = "The file %f is no longer here: it was infected with a virus.\\n\\n\
+    Virus: %v\\nFound: %T, when %u used the file from %m\\nWhat was done: %a\\n\\n\
+    Nothing more needs to be done about the virus here. If you need the file, please ask your administrator for help.\\n\
+    Do not copy it here again: it would be found again.\\n";
+
+/// A text, or what is in a file.
+fn text_or_file(text: &str) -> Result<String, String> {
+    if text.starts_with('/') {
+        super::super::read(text.as_ref()).map_err(|error| error.to_string())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
 /// Those that `vscan-notify` knows.
 fn code_page(text: &str) -> Result<u16, String> {
     const KNOWN: [u16; 18] =
@@ -80,6 +94,26 @@ pub(super) const GROUP: Group = Group {
             apply: |draft, text| {
                 set(&mut draft.settings.notify.channels.messenger.code_page, code_page(text))
             },
+        },
+        Opt {
+            name: "warning file",
+            aliases: &[],
+            kind: Kind::YesNo,
+            default: "no",
+            on_mistake: "no",
+            help: "Leave a note beside an infected file that was moved to quarantine, deleted or renamed: its name and \
+               .VIRUS.txt. It replaces no file, it belongs to the user, and a restore from quarantine removes it.",
+            apply: |draft, text| set(&mut draft.settings.notify.warning_file, yes_no(text)),
+        },
+        Opt {
+            name: "warning file text",
+            aliases: &[],
+            kind: Kind::Text,
+            default: WARNING_FILE_TEXT,
+            on_mistake: WARNING_FILE_TEXT,
+            help: "What the note says, with the letters of \"warning message\" and %T, the time; or the absolute path of a \
+               file with such a text in UTF-8.",
+            apply: |draft, text| set(&mut draft.settings.notify.warning_file_text, text_or_file(text)),
         },
         Opt {
             name: "notify interval",

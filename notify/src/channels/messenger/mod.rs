@@ -15,7 +15,8 @@ use super::{Channel, Message, Trouble};
 use netbios::Name;
 use smb::Conversation;
 
-pub(super) const CHANNEL: Channel = Channel { name: "messenger", recipient, pace, send, threads: 4 };
+pub(super) const CHANNEL: Channel =
+    Channel { name: "messenger", recipient, pace, send, threads: 4, mixes_kinds: false };
 
 /// Most clients have no such service, and a firewall that says nothing.
 const CONNECT: Duration = Duration::from_secs(3);
