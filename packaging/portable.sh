@@ -9,7 +9,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 # The packages of this workspace that are installed. Each is built by itself: what one needs changes no other.
-products=(vscan)
+products=(vscan vscanctl vscan-notify)
 floor=2.28
 
 architecture=${1:-$(uname -m)}

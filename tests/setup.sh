@@ -1,6 +1,7 @@
 #!/bin/sh
 # What the demo and the claims need besides Rust, on Debian 12 or 13. Run as root, as often as you like: it installs only
-# what is missing. `tests/setup.sh demo` stops at what the demo needs; `tests/setup.sh peers` adds what tests/peers.sh needs.
+# what is missing. `tests/setup.sh demo` stops at what the demo needs; `tests/setup.sh peers` adds what tests/peers.sh needs,
+# `tests/setup.sh package` what tests/package.sh needs.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -34,14 +35,17 @@ install_missing() {
 
 build="gcc libc6-dev clang libclang-dev"
 run="samba smbclient clamav-daemon mount util-linux iproute2"
-tests="samba-testsuite clamdscan clamav python3-venv ca-certificates attr acl valgrind systemd zip redis-server c-icap libc-icap-mod-virus-scan"
+tests="samba-testsuite clamdscan clamav python3-venv ca-certificates attr acl valgrind systemd zip redis-server c-icap libc-icap-mod-virus-scan man-db"
 # Other clients of the same scanners. Exim takes the place of whatever mail server is there, so they must be asked for.
 peers="exim4-daemon-heavy rspamd squid amavisd-new"
+# For tests/package.sh.
+deb="debootstrap lintian binutils iproute2"
 case "${1:-all}" in
 demo) install_missing $build $run; exit ;;
 all) install_missing $build $run $tests ;;
 peers) install_missing $build $run $tests $peers ;;
-*) echo "usage: tests/setup.sh [demo | peers]" >&2; exit 2 ;;
+package) install_missing $build $run $tests $deb ;;
+*) echo "usage: tests/setup.sh [demo | peers | package]" >&2; exit 2 ;;
 esac
 
 # A package of their own, or part of samba: that depends on the release.

@@ -44,4 +44,6 @@ pub mod sophie;
 pub mod sssp;
 
 #[cfg(test)]
+mod manual;
+#[cfg(test)]
 mod testing;

@@ -41,6 +41,8 @@ mod links;
 mod log;
 /// Mail and web services.
 mod mail;
+/// The manual pages.
+mod manuals;
 /// Who is told.
 mod messages;
 /// Other modules on the same share.

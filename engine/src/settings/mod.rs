@@ -11,6 +11,7 @@ mod draft;
 mod example;
 mod foreign;
 mod ini;
+mod manual;
 mod notify;
 mod option;
 mod path_map;
@@ -35,6 +36,7 @@ use crate::action::Action;
 
 pub use complaint::{Complaint, Origin, Severity};
 pub use example::example;
+pub use manual::manual;
 pub use notify::Notify;
 pub use option::{Alias, Kind, Opt};
 pub use path_map::PathMap;

@@ -1,7 +1,7 @@
 //! The options: the single source of their names, defaults, help and meaning, one file for each theme.
 //!
 //! To add one: a field in `Settings`, a row in the file of its theme, and `VSCAN_BLESS=1 cargo test -p vscan-engine
-//! example` to write `vscan.conf.example` anew.
+//! settings` to write `vscan.conf.example` and `docs/vscan.conf.5` anew.
 
 mod access;
 mod action;
