@@ -18,6 +18,7 @@ use crate::wire::{LineReader, judge_cut_off, judge_single_line, quoted, shrank, 
 const FILDES: &[u8] = b"zFILDES\0\0";
 const INSTREAM: &[u8] = b"zINSTREAM\0";
 const VERSION: &[u8] = b"zVERSION\0";
+const STATS: &[u8] = b"zSTATS\0";
 /// A piece of length 0 ends the stream.
 const END_OF_STREAM: &[u8] = &[0; 4];
 
@@ -63,12 +64,35 @@ impl Scanner for ClamAv {
     fn version_query(&self) -> Option<VersionQuery> {
         Some(VersionQuery { request: VERSION.to_vec(), answer: version_told })
     }
+
+    fn load_query(&self) -> Option<VersionQuery> {
+        Some(VersionQuery { request: STATS.to_vec(), answer: load_told })
+    }
 }
 
 /// `ClamAV <program>/<number of the daily signatures>/<their date>`. Signatures from elsewhere do not show in it.
 fn version_told(received: &[u8]) -> Option<Result<String, Fault>> {
     version_in_lines(received, 0, |line| {
         Some(if line.starts_with(b"ClamAV ") { Ok(line) } else { Err(garbled(line)) })
+    })
+}
+
+/// Of several lines: `THREADS: live <n>  idle <n> max <n> ...`, and `QUEUE: <n> items`.
+fn load_told(received: &[u8]) -> Option<Result<String, Fault>> {
+    let text = received.strip_suffix(b"\0")?;
+    let text = String::from_utf8_lossy(text);
+    let number_after = |line: &str, word: &str| {
+        let mut words = text.lines().find(|found| found.starts_with(line))?.split_whitespace();
+        words.find(|found| *found == word)?;
+        words.next()?.parse::<u32>().ok()
+    };
+    let numbers = || {
+        let (live, idle) = (number_after("THREADS:", "live")?, number_after("THREADS:", "idle")?);
+        Some((live.saturating_sub(idle), number_after("THREADS:", "max")?, number_after("QUEUE:", "QUEUE:")?))
+    };
+    Some(match numbers() {
+        Some((busy, most, waiting)) => Ok(format!("{busy} of {most} threads busy, {waiting} waiting")),
+        None => Err(garbled(text.lines().next().unwrap_or_default().as_bytes())),
     })
 }
 
@@ -305,6 +329,15 @@ mod tests {
 
     fn infected(name: &str) -> Outcome {
         Ok(Verdict::Infected(ThreatName::new(name.as_bytes())))
+    }
+
+    #[test]
+    fn tells_how_much_it_has_to_do() {
+        let told = b"POOLS: 1\n\nSTATE: VALID PRIMARY\nTHREADS: live 3  idle 1 max 12 idle-timeout 30\n\
+                     QUEUE: 5 items\n\tSTATS 0.000\n\nEND\0";
+        assert_eq!(load_told(told), Some(Ok("2 of 12 threads busy, 5 waiting".to_owned())));
+        assert_eq!(load_told(&told[..told.len() - 1]), None, "there may be more");
+        assert!(matches!(load_told(b"UNKNOWN COMMAND\0"), Some(Err(Fault::Garbled(_)))));
     }
 
     #[test]

@@ -191,6 +191,11 @@ pub trait Scanner: Send + Sync {
     fn version_query(&self) -> Option<VersionQuery> {
         None
     }
+
+    /// How the scanner is asked how much it has to do, if its protocol has a question for it. The answer is for people.
+    fn load_query(&self) -> Option<VersionQuery> {
+        None
+    }
 }
 
 /// A question for the version of a scanner's signatures, for a connection of its own.

@@ -189,6 +189,12 @@ impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address { scheme, error } => write!(f, "scanner {scheme}: {error}"),
+            Self::UnknownScheme { scheme } if scheme.eq_ignore_ascii_case("scannedonly") => {
+                f.write_str(
+                    "scannedonly answers nobody: its daemon leaves files with marks beside those it has scanned, which \
+                     anybody who may write there can forge; ask the ClamAV behind it, as clamav:/run/clamav/clamd.ctl",
+                )
+            }
             Self::UnknownScheme { scheme } => {
                 write!(f, "there is no scanner {scheme:?}")?;
                 if let Some(nearest) = nearest(scheme) {
@@ -290,6 +296,12 @@ mod tests {
                 "{refusal}"
             );
         }
+    }
+
+    #[test]
+    fn refuses_scannedonly_and_says_what_to_do() {
+        let refusal = refusal("scannedonly:/var/lib/scannedonly/scan");
+        assert!(refusal.contains("can forge") && refusal.contains("clamav:/run"), "{refusal}");
     }
 
     #[test]

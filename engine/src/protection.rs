@@ -5,7 +5,9 @@
 
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustix::fs::fstat;
 use vscan_backends::dialogue::Outcome;
@@ -22,6 +24,7 @@ use crate::policy::{self, Access, Facts, Plan, Status};
 use crate::privilege::Privilege;
 use crate::report::{self, Finding};
 use crate::scan::pool::{Answer, Pool};
+use crate::scan::spool;
 use crate::settings::{Lifetime, Settings};
 use crate::shared::{Entry, Key, SharedCache};
 use crate::trusted::Trusted;
@@ -52,7 +55,7 @@ pub struct Protection {
     /// Results that are to be shared as soon as a version of the signatures is known.
     unversioned: RefCell<Vec<(Key, Entry)>>,
     log: Box<dyn Log>,
-    privilege: Box<dyn Privilege>,
+    privilege: Rc<dyn Privilege>,
     notify: Box<dyn Notify>,
     /// `on config error = deny`, and there was one.
     refuses_all: bool,
@@ -155,6 +158,10 @@ impl Protection {
                 },
             ),
         };
+        if let Some(directory) = &settings.spool_directory {
+            // What an smbd that was killed has left behind.
+            (*privilege).raised(|| spool::sweep(directory, SystemTime::now()));
+        }
         let epoch = Epoch::new(settings.signature_epoch_file.clone());
         let scanners = results::fingerprint_of_scanners(&settings);
         let trusted = Trusted::new(settings.trusted_files.clone());
@@ -169,7 +176,7 @@ impl Protection {
             counters: None,
             unversioned: RefCell::default(),
             log,
-            privilege,
+            privilege: Rc::from(privilege),
             notify,
             refuses_all,
         }

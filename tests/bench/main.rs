@@ -15,6 +15,7 @@ mod known;
 mod measure;
 mod memory;
 mod table;
+mod tree;
 mod upload;
 mod wire;
 
@@ -36,6 +37,9 @@ struct Plan {
     slow_scan: Duration,
     uploads: usize,
     upload_mib: usize,
+    /// How often a tree is scanned that was never seen, and how many files are in it.
+    trees: usize,
+    tree_files: usize,
 }
 
 impl Plan {
@@ -46,6 +50,8 @@ impl Plan {
         slow_scan: Duration::from_secs(30),
         uploads: 15,
         upload_mib: 256,
+        trees: 3,
+        tree_files: 20_000,
     };
 
     /// Enough to see that all of it works.
@@ -56,10 +62,12 @@ impl Plan {
         slow_scan: Duration::from_secs(2),
         uploads: 1,
         upload_mib: 8,
+        trees: 1,
+        tree_files: 400,
     };
 }
 
-const ALL_PARTS: &str = "abcde";
+const ALL_PARTS: &str = "abcdef";
 
 const USAGE: &str = "usage: bench [--quick] [--only PARTS] [--slow-scan SECONDS]\n       bench cache [MOST RESULTS]\n\
                      Prints what a scan costs. --quick: only to see that it works; its numbers mean nothing.\n\
@@ -99,6 +107,9 @@ fn main() -> ExitCode {
     }
     if wanted('e') {
         memory::run(&ground, &visitors, &mut seeds);
+    }
+    if wanted('f') {
+        tree::run(&mut seeds, &plan);
     }
     println!("\nload while this ran: {}", first_words("/proc/loadavg", 3));
     ExitCode::SUCCESS

@@ -67,6 +67,11 @@ impl Table {
         Self { title: title.to_owned(), columns, rows: Vec::new(), footer: Vec::new() }
     }
 
+    /// Of other contenders.
+    pub fn with_columns(title: &str, columns: Vec<&'static str>) -> Self {
+        Self { columns, ..Self::new(title) }
+    }
+
     /// Adds the column of clamd by itself.
     pub fn with_clamd(mut self) -> Self {
         self.columns.push("clamd alone");

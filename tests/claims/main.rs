@@ -101,5 +101,9 @@ mod vscanctl_check;
 mod vscanctl_explain;
 /// What it does with files in quarantine.
 mod vscanctl_quarantine;
+/// What it knows together with smbds.
+mod vscanctl_results;
+/// What it finds in whole trees.
+mod vscanctl_scan;
 /// Files that somebody writes to while they are scanned.
 mod writers;

@@ -37,7 +37,19 @@ pub struct Cli {
 pub enum Command {
     Check(CheckArguments),
     Explain(ExplainArguments),
+    Scan(ScanArguments),
     Quarantine(QuarantineArguments),
+    Status(StatusArguments),
+    /// Show the scanners: whether they answer, how fast, how busy they are, and with which signatures.
+    ///
+    /// Exits with 1 if one does not answer.
+    Scanners,
+    /// Look at the results of scans that all smbds share, or forget them.
+    Cache {
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
+    Metrics(MetricsArguments),
     /// Print the completions for a shell.
     ///
     /// For bash: vscanctl completions bash > /usr/share/bash-completion/completions/vscanctl
@@ -86,6 +98,97 @@ pub struct ExplainArguments {
     /// Scan it now if only a scan can tell. Nothing is done to the file.
     #[arg(long)]
     pub scan: bool,
+}
+
+/// Scan trees of files, with the settings of the shares that they are in.
+///
+/// Several files are scanned at once. Files that were scanned before and have not changed since are not scanned again, by
+/// this command or by smbd, whoever has scanned them first (see "cache" in vscan.conf): so a nightly scan is a scan of
+/// what has changed, and one that was interrupted goes on where it stopped. Links are not followed; devices, sockets and
+/// pipes are left out.
+///
+/// Prints what is infected or cannot be scanned, and the sum. With --json, each is one line of JSON, and the sum is the
+/// last line.
+///
+/// Exits with 1 if something is infected, with 2 if something could not be scanned, with 130 if it was interrupted.
+#[derive(Debug, Args)]
+pub struct ScanArguments {
+    /// Files and directories, by their paths on this server.
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// The share whose settings count; all of it, if no path is given.
+    #[arg(long, short, value_name = "SHARE")]
+    pub share: Option<String>,
+
+    /// All of all protected shares.
+    #[arg(long, conflicts_with_all = ["share", "paths"])]
+    pub all: bool,
+
+    /// Make sure that the results are kept for smbd, so that first opens need no scan; fail if the shares are not set up
+    /// to share results ("cache = shared").
+    #[arg(long)]
+    pub warm: bool,
+
+    /// Do with infected files what the settings say ("infected file action"). Without this, nothing is done to them.
+    #[arg(long)]
+    pub act: bool,
+
+    /// How many files to scan at once [default: "max scans in flight"].
+    #[arg(long, short, value_name = "NUMBER")]
+    pub jobs: Option<usize>,
+
+    /// Print a line for every file.
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// Show what the smbds are doing, share by share: opens, results that were known, scans, finds, errors, and how many
+/// requests wait for a scan now.
+///
+/// The numbers count from the last start of the machine.
+#[derive(Debug, Args)]
+pub struct StatusArguments {
+    /// Go on, with what happens in a second: every second, or as often as this says (such as 5s or 500ms).
+    #[arg(long, short, value_name = "TIME", num_args = 0..=1, default_missing_value = "1s", value_parser = interval)]
+    pub watch: Option<Duration>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Show how many results there are, and how old they are.
+    Stats,
+    /// Show the files whose scans took longest.
+    Top {
+        /// How many.
+        #[arg(long, short = 'n', value_name = "NUMBER", default_value_t = 10)]
+        count: usize,
+    },
+    /// Forget results: all of them, or those of these files.
+    ///
+    /// Without a path, this also says that the scanners have new signatures ("signature epoch file"), so it fits
+    /// freshclam.conf as it is: OnUpdateExecute /usr/sbin/vscanctl cache flush
+    Flush {
+        /// Files, and directories with all that is in them.
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+}
+
+/// Print numbers for Prometheus: what status, cache stats and scanners show, and how full the quarantine is.
+#[derive(Debug, Args)]
+pub struct MetricsArguments {
+    /// Write them to the file vscan.prom in this directory, where node_exporter's textfile collector looks for it.
+    #[arg(long, value_name = "DIR")]
+    pub textfile: Option<PathBuf>,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1), ("s", 1000)];
+    let found = units.into_iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)));
+    let time = found.and_then(|(number, factor)| number.parse::<u64>().ok()?.checked_mul(factor));
+    let time = time.filter(|time| *time > 0);
+    time.map(Duration::from_millis).ok_or_else(|| "must be a number with s or ms, such as 5s".to_owned())
 }
 
 /// Look at infected files that were put away; give them back, throw them away, or send them to somebody.

@@ -14,17 +14,18 @@ use vscan_backends::dialogue::Outcome;
 use vscan_backends::verdict::Verdict;
 use vscan_engine::action::{Action, Bytes};
 use vscan_engine::filetype::mime_type;
-use vscan_engine::identity::Identity;
+use vscan_engine::identity::{FileTime, Identity};
 use vscan_engine::policy::{self, Access, Facts, Plan, RULES, Rule, Status};
-use vscan_engine::protection::Place;
+use vscan_engine::protection::{Allowance, Considered, Judgement, Occasion, Place, Protection, key_of};
 use vscan_engine::settings::{Loaded, ScanOnClose, Settings, Size};
+use vscan_engine::shared::Entry;
 
 use crate::cli::{Cli, ExplainArguments};
 use crate::output::{Colour, Out, exact, reason, shown, table};
-use crate::protection::{Visitor, protect};
+use crate::protection::{OnlyTrouble, Visitor, protect};
 use crate::samba::SmbConf;
 use crate::shares::{self, Share};
-use crate::{Exit, Trouble};
+use crate::{Exit, Trouble, output};
 
 #[derive(Serialize)]
 struct Explanation {
@@ -172,19 +173,21 @@ impl<'a> Subject<'a> {
                 Plan::Scan => (Answer::Scanned, String::new()),
             });
         }
-        let scanners = self.settings().scanners.join(", ");
+        let mut quiet = self.loaded.clone();
+        quiet.settings.infected_file_action = Action::Nothing;
+        let asked = Asked { protection: protect(&quiet, Box::new(OnlyTrouble))?, subject: self };
+        if let Some(known) = asked.what_is_known(steps) {
+            return Ok(known);
+        }
         if !may_scan {
+            let scanners = self.settings().scanners.join(", ");
             steps.push(self.step("scanner", "no rule decides: the open waits for a scan"));
             return Ok((
                 Answer::Scanned,
                 format!("scanned by {scanners} before the open goes on (--scan does that now)"),
             ));
         }
-        let started = Instant::now();
-        let outcome = self.scan()?;
-        let took = format!(" (scanned in {:.1} ms)", started.elapsed().as_secs_f64() * 1000.0);
-        steps.push(self.step("scanner", verdict(&outcome) + &took));
-        Ok(self.consequence(&outcome))
+        asked.scan(steps)
     }
 
     /// Up to the first rule that decides.
@@ -238,18 +241,6 @@ impl<'a> Subject<'a> {
         }
     }
 
-    fn scan(&self) -> Result<Outcome, Trouble> {
-        let protection = protect(self.loaded)?;
-        let file =
-            self.file.try_clone().map_err(|error| format!("{}: {}", shown(&self.path), reason(&error)))?;
-        let place = Place { path: self.path.as_os_str().as_bytes(), path_in_share: &self.in_share };
-        let deadline = Instant::now() + self.settings().scan_timeout;
-        let visitor = Visitor::new(&self.share.name, &self.root);
-        let scan = protection.begin(file.into(), &place, deadline);
-        let ended = protection.wait_for_end(scan, &place, &visitor.context());
-        Ok(ended.answer().outcome.clone())
-    }
-
     /// What follows from a verdict.
     fn consequence(&self, outcome: &Outcome) -> (Answer, String) {
         let decision = policy::after(outcome, self.settings());
@@ -277,6 +268,95 @@ impl<'a> Subject<'a> {
             }
         }
     }
+}
+
+/// A file, and a protection that can be asked about it and does nothing to it.
+struct Asked<'a> {
+    protection: Protection,
+    subject: &'a Subject<'a>,
+}
+
+impl Asked<'_> {
+    fn place(&self) -> Place<'_> {
+        Place { path: self.subject.path.as_os_str().as_bytes(), path_in_share: &self.subject.in_share }
+    }
+
+    /// A result of an earlier scan, if it counts.
+    fn what_is_known(&self, steps: &mut Vec<Step>) -> Option<(Answer, String)> {
+        let subject = self.subject;
+        let considered = self.protection.consider(&self.place(), &subject.identity, &|| None);
+        let entry = self.remembered();
+        let age = entry.as_ref().map(|entry| format!(", {} ago", spoken(entry.stored))).unwrap_or_default();
+        match considered {
+            Considered::Judged(_) => {
+                steps.push(subject.step("cache", format!("clean, by an earlier scan{age}")));
+                Some((Answer::Allowed, "allowed without a scan: it is known to be clean".to_owned()))
+            }
+            Considered::KnownInfected(found) => {
+                let says = format!("infected with {}, by an earlier scan{age}", found.threat);
+                steps.push(subject.step("cache", says));
+                let visitor = Visitor::new(&subject.share.name, &subject.root);
+                let context = visitor.context();
+                let place = self.place();
+                let judgement =
+                    self.protection.act_on_known(&found, &subject.file, &place, Occasion::Open, &context);
+                Some(self.consequence(&Ok(Verdict::Infected(found.threat)), judgement, steps))
+            }
+            Considered::Unknown => {
+                let says = match entry {
+                    None => "nothing is known of it".to_owned(),
+                    Some(entry) if !entry.is_about(&subject.identity) => {
+                        format!("it was scanned{age}, and has changed since")
+                    }
+                    Some(_) => format!("it was scanned{age}: too long ago, or by other signatures"),
+                };
+                steps.push(subject.step("cache", says));
+                None
+            }
+        }
+    }
+
+    fn remembered(&self) -> Option<Entry> {
+        let results = self.protection.shared_results()?;
+        let subject = self.subject;
+        let key = key_of(results, subject.settings(), &subject.identity, &subject.file)?;
+        results.peek(&key, &OnlyTrouble)
+    }
+
+    fn scan(&self, steps: &mut Vec<Step>) -> Result<(Answer, String), Trouble> {
+        let (subject, started) = (self.subject, Instant::now());
+        let file = subject.file.try_clone();
+        let file = file.map_err(|error| format!("{}: {}", shown(&subject.path), reason(&error)))?;
+        let deadline = started + subject.settings().scan_timeout;
+        let visitor = Visitor::new(&subject.share.name, &subject.root);
+        let (place, context) = (self.place(), visitor.context());
+        let scan = self.protection.begin(file.into(), &place, deadline);
+        let ended = self.protection.wait_for_end(scan, &place, &context);
+        let outcome = &ended.answer().outcome;
+        let took = format!(" (scanned in {:.1} ms)", started.elapsed().as_secs_f64() * 1000.0);
+        steps.push(subject.step("scanner", verdict(outcome) + &took));
+        let judgement = self.protection.conclude(&ended, &place, Occasion::Open, &context);
+        Ok(self.consequence(outcome, judgement, steps))
+    }
+
+    fn consequence(
+        &self,
+        outcome: &Outcome,
+        judgement: Judgement,
+        steps: &mut Vec<Step>,
+    ) -> (Answer, String) {
+        let is_find = matches!(outcome, Ok(Verdict::Infected(_)));
+        if is_find && matches!(judgement, Judgement::Allowed(Allowance::Exactly(_))) {
+            steps.push(self.subject.step("trusted files", "its content is in the list"));
+            return (Answer::Allowed, "allowed: its content is trusted".to_owned());
+        }
+        self.subject.consequence(outcome)
+    }
+}
+
+fn spoken(stored: FileTime) -> String {
+    let seconds = (FileTime::now().0 - stored.0) / 1_000_000_000;
+    output::age(u64::try_from(seconds).unwrap_or(0))
 }
 
 /// The setting's name, where there is one.

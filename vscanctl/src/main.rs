@@ -4,15 +4,21 @@
 //! program says of them comes from the same code that runs in smbd.
 #![forbid(unsafe_code)]
 
+mod cache;
 mod check;
 mod cli;
 mod explain;
 mod manual;
+mod metrics;
 mod output;
 mod protection;
 mod quarantine;
+mod results;
 mod samba;
+mod scan;
+mod scanners;
 mod shares;
+mod status;
 
 use std::process::ExitCode;
 
@@ -20,6 +26,8 @@ use clap::Parser as _;
 
 use cli::{Cli, Command};
 use output::Out;
+use protection::OnlyTrouble;
+use vscan_engine::privilege::AsIs;
 
 /// How a command ended; the manual page has the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +38,8 @@ enum Exit {
     Bad = 1,
     /// It could not be done, or not all of it.
     Trouble = 2,
+    /// A signal ended it.
+    Interrupted = 130,
 }
 
 /// Why a command ended early: what happened, to what, and what to do.
@@ -41,10 +51,16 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Check(arguments) => check::run(arguments, &cli, &out),
         Command::Explain(arguments) => explain::run(arguments, &cli, &out),
+        Command::Scan(arguments) => scan::run(arguments, &cli, &out),
         Command::Quarantine(arguments) => quarantine::run(arguments, &cli, &out),
+        Command::Status(arguments) => status::run(arguments, &cli, &out),
+        Command::Scanners => scanners::run(&cli, &out),
+        Command::Cache { command } => cache::run(command, &cli, &out),
+        Command::Metrics(arguments) => metrics::run(arguments, &cli, &out),
         Command::Completions { shell } => manual::completions(*shell),
         Command::Manual => manual::print(),
     };
+    vscan_engine::shared::close_all(&OnlyTrouble, &AsIs);
     let exit = done.unwrap_or_else(|trouble| {
         output::complain(&trouble);
         Exit::Trouble

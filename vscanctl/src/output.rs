@@ -62,6 +62,16 @@ impl Out {
         Self { json, colours: io::stdout().is_terminal() && !unwanted }
     }
 
+    /// What makes room for a table that is printed again and again; nothing where that is no terminal.
+    pub fn clear(&self) -> &'static str {
+        if io::stdout().is_terminal() { "\u{1b}[H\u{1b}[2J" } else { "" }
+    }
+
+    /// Whether a program reads this.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints an answer in the form that was asked for.
     pub fn answer<T: Serialize>(
         &self,
@@ -133,6 +143,16 @@ pub fn print(text: &str) -> Result<(), String> {
 pub fn complain(trouble: &str) {
     // If not even that can be written, the exit code still says it.
     let _ = writeln!(io::stderr(), "vscanctl: {trouble}");
+}
+
+/// How long something has lasted, in the largest unit that fits.
+pub fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86400),
+    }
 }
 
 /// The system's words without the number that Rust adds.

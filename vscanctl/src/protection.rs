@@ -7,24 +7,30 @@ use vscan_engine::log::{Level, Log};
 use vscan_engine::notify::{Session, Unheard};
 use vscan_engine::privilege::AsIs;
 use vscan_engine::protection::{Context, Protection};
+use vscan_engine::scan::blocking;
 use vscan_engine::scan::pool::Pool;
 use vscan_engine::settings::Loaded;
 
 use crate::{Trouble, output};
 
 /// The protection that smbd would build for a connection to this share.
-pub fn protect(loaded: &Loaded) -> Result<Protection, Trouble> {
+pub fn protect(loaded: &Loaded, log: Box<dyn Log>) -> Result<Protection, Trouble> {
     let pool = Pool::new(&loaded.settings.scanners, &loaded.settings.command, loaded.settings.scanner_mode)
         .map_err(|error| format!("scanner = {}: {error}", loaded.settings.scanners.join(", ")))?;
     let refuses_all = loaded.refuses_opens();
-    Ok(Protection::new(
-        loaded.settings.clone(),
-        pool,
-        Box::new(OnlyTrouble),
-        Box::new(AsIs),
-        Box::new(Unheard),
-        refuses_all,
-    ))
+    let protection =
+        Protection::new(loaded.settings.clone(), pool, log, Box::new(AsIs), Box::new(Unheard), refuses_all);
+    let protection = protection.with_shared_results();
+    learn_versions(&protection);
+    Ok(protection)
+}
+
+/// Results count only by the signatures that are current: the scanners are asked, unless somebody has just done so.
+fn learn_versions(protection: &Protection) {
+    while let Some(mut check) = protection.begin_check() {
+        let outcome = blocking::run(&mut check.exchange, &AsIs);
+        protection.finish_check(check, &outcome);
+    }
 }
 
 /// The administrator, in the place of a client.
@@ -53,7 +59,7 @@ impl<'a> Visitor<'a> {
 }
 
 /// What the engine says of its scanners goes to standard error; what it says of files is what a command answers with.
-struct OnlyTrouble;
+pub struct OnlyTrouble;
 
 impl Log for OnlyTrouble {
     fn wants(&self, level: Level) -> bool {

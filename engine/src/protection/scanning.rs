@@ -1,6 +1,7 @@
 //! Scans: from a file to an answer of the scanners, whoever drives them.
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 use std::time::Instant;
 
 use rustix::fs::{AtFlags, CWD, statat};
@@ -16,6 +17,7 @@ use crate::policy::{self, Access};
 use crate::report;
 use crate::scan::exchange::{Exchange, Progress};
 use crate::scan::pool::{Answer, Round, Within};
+use crate::scan::spool::Spooled;
 use crate::scan::version::Check;
 use crate::scan::{Timeouts, blocking};
 
@@ -147,6 +149,9 @@ impl Protection {
         deadline: Instant,
     ) -> Exchange {
         let (now, timeouts) = (Instant::now(), self.timeouts());
+        if let Some(directory) = self.spool_for(scanner) {
+            return self.ask_about_copy(scanner, file, directory, identity, deadline);
+        }
         if !finds_by_path(scanner, path, identity) {
             let why = "its path leads to another file than the one that was opened";
             return Exchange::failed(file, Fault::Caller(why.into()), timeouts, now);
@@ -157,6 +162,39 @@ impl Protection {
         };
         let object = Object { asked_at: self.pool.age(now), ..Object::new(&path, identity.size) };
         Exchange::new(scanner, file, &object, timeouts, deadline, now)
+    }
+
+    /// The same with a copy of the file, for a scanner that cannot see it.
+    fn ask_about_copy(
+        &self,
+        scanner: &dyn Scanner,
+        file: OwnedFd,
+        directory: &Path,
+        identity: &Identity,
+        deadline: Instant,
+    ) -> Exchange {
+        let (now, timeouts) = (Instant::now(), self.timeouts());
+        let spooled = match Spooled::create(directory, &self.privilege) {
+            Ok(spooled) => spooled,
+            // No file has done anything wrong: the scanner cannot be asked.
+            Err(why) => return Exchange::failed(file, Fault::Transport(why.into()), timeouts, now),
+        };
+        let path = self.settings.path_map.seen_by_scanner(spooled.path()).into_owned();
+        let object = Object { asked_at: self.pool.age(now), ..Object::new(&path, identity.size) };
+        Exchange::new(scanner, file, &object, timeouts, deadline, now).with_copy(spooled)
+    }
+
+    /// Where the files that this scanner is told of are copied to. What has no daemon runs here, and sees the files.
+    fn spool_for(&self, scanner: &dyn Scanner) -> Option<&Path> {
+        match (scanner.takes(), scanner.endpoint()) {
+            (Takes::Path, Some(_)) => self.settings.spool_directory.as_deref(),
+            (Takes::Path | Takes::Descriptor | Takes::Stream, _) => None,
+        }
+    }
+
+    /// Whether the scanner was given this file; one that has a copy of it was.
+    fn still_finds(&self, scanner: &dyn Scanner, path: &[u8], identity: &Identity) -> bool {
+        self.spool_for(scanner).is_some() || finds_by_path(scanner, path, identity)
     }
 
     pub(super) fn timeouts(&self) -> Timeouts {
@@ -183,7 +221,7 @@ impl Protection {
         }
         let changed = outcome.is_ok()
             && (identity_of(file.as_fd()) != identity
-                || asked.is_some_and(|member| !finds_by_path(member.scanner(), &about.path, &identity)));
+                || asked.is_some_and(|member| !self.still_finds(member.scanner(), &about.path, &identity)));
         if changed && attempt < MAX_SCANS {
             return Settled::Again(Box::new(self.attempt(file, about.path, deadline, attempt + 1)));
         }

@@ -15,6 +15,7 @@ use super::Timeouts;
 use super::connect::{Connected, Connection};
 use super::content::{Content, Piece};
 use super::program;
+use super::spool::{Copied, Spooled};
 use crate::privilege::Privilege;
 use crate::sys::program::Running;
 
@@ -58,6 +59,8 @@ pub struct Exchange {
     socket: Option<Socket>,
     /// The same for a scanner that is a program.
     running: Option<Running>,
+    /// The file as the scanner sees it, if it does not see the file itself.
+    spooled: Option<Spooled>,
     dialogue: Option<Box<dyn Dialogue>>,
     /// Private and read-only: clamd moves the offset of the descriptor that it is passed.
     file: OwnedFd,
@@ -72,6 +75,8 @@ pub struct Exchange {
 type Socket = Rc<OwnedFd>;
 
 enum State {
+    /// The file is copied to where the scanner sees it; what comes after.
+    Copying(Box<State>),
     Connecting(Connection, Ask),
     Sending(Socket, Sending),
     /// A stream; `Sending` holds the piece on its way.
@@ -130,7 +135,8 @@ impl Exchange {
         };
         let socket = match &state {
             State::Connecting(connection, _) => Some(connection.socket()),
-            State::Sending(..)
+            State::Copying(_)
+            | State::Sending(..)
             | State::Streaming(..)
             | State::Reading(_)
             | State::Starting(..)
@@ -145,6 +151,13 @@ impl Exchange {
         Self { socket, dialogue, peer, deadline, ..Self::in_state(state, file, timeouts, now) }
     }
 
+    /// The same about a copy of the file, whose path the scanner was told. It is filled first.
+    pub fn with_copy(mut self, spooled: Spooled) -> Self {
+        self.state = State::Copying(Box::new(self.state));
+        self.spooled = Some(spooled);
+        self
+    }
+
     /// An exchange that is over before it began.
     pub fn failed(file: OwnedFd, fault: Fault, timeouts: Timeouts, now: Instant) -> Self {
         Self::in_state(State::Done(Err(fault)), file, timeouts, now)
@@ -156,6 +169,7 @@ impl Exchange {
             was_connected: false,
             socket: None,
             running: None,
+            spooled: None,
             dialogue: None,
             file,
             peer: String::new(),
@@ -168,7 +182,7 @@ impl Exchange {
     /// The socket to watch, or what stands for a program; `None` before there is one and after the end.
     pub fn socket(&self) -> Option<BorrowedFd<'_>> {
         match &self.state {
-            State::Starting(..) | State::Done(_) | State::Between => None,
+            State::Copying(_) | State::Starting(..) | State::Done(_) | State::Between => None,
             State::Running(_) => self.running.as_ref().map(Running::watch),
             State::Connecting(..) | State::Sending(..) | State::Streaming(..) | State::Reading(_) => {
                 self.socket.as_ref().map(|socket| socket.as_fd())
@@ -203,7 +217,12 @@ impl Exchange {
                 self.state = State::Done(Err(fault.clone()));
                 return Progress::Done(Err(fault));
             }
-            let wake = if wait == Wait::Pause { deadline.min(now + BUSY_PAUSE) } else { deadline };
+            let wake = match (wait, &self.state) {
+                // As soon as others have had their turn.
+                (Wait::Pause, State::Copying(_)) => now,
+                (Wait::Pause, _) => deadline.min(now + BUSY_PAUSE),
+                (Wait::Readable | Wait::Writable | Wait::Both, _) => deadline,
+            };
             return Progress::Waiting(wait, wake);
         }
     }
@@ -217,6 +236,7 @@ impl Exchange {
         pieces: &mut usize,
     ) -> (State, Option<Wait>) {
         match state {
+            State::Copying(next) => self.copy(next, now),
             State::Connecting(mut connection, ask) => match connection.advance(privilege) {
                 Ok(Connected::Yes) => {
                     self.last_sign_of_life = now;
@@ -258,6 +278,19 @@ impl Exchange {
             State::Done(outcome) => (State::Done(outcome), None),
             State::Between => {
                 (State::Done(Err(Fault::Caller("a scan was driven from within itself".into()))), None)
+            }
+        }
+    }
+
+    fn copy(&mut self, next: Box<State>, now: Instant) -> (State, Option<Wait>) {
+        self.last_sign_of_life = now;
+        match self.spooled.as_mut().map(|spooled| spooled.advance(self.file.as_fd())) {
+            Some(Ok(Copied::Part)) => (State::Copying(next), Some(Wait::Pause)),
+            Some(Ok(Copied::All)) | None => (*next, None),
+            Some(Err(e)) => {
+                let why = std::io::Error::from(e);
+                let text = format!("no copy for the scanner can be made (spool directory): {why}");
+                (State::Done(Err(Fault::Transport(text.into()))), None)
             }
         }
     }
@@ -422,7 +455,9 @@ impl Exchange {
             State::Connecting(..) => self.timeouts.connect,
             State::Sending(..) | State::Streaming(..) | State::Reading(_) => self.timeouts.io,
             // A program is silent until it has a verdict.
-            State::Starting(..) | State::Running(_) | State::Done(_) | State::Between => self.timeouts.scan,
+            State::Copying(_) | State::Starting(..) | State::Running(_) | State::Done(_) | State::Between => {
+                self.timeouts.scan
+            }
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Answer {
     pub round_trip: Duration,
     /// What it tells of its signatures; None for a protocol that has no question for it.
     pub version: Option<String>,
+    /// How much it has to do, if it tells that.
+    pub load: Option<String>,
 }
 
 /// Asks a scanner for its version, or only connects when its protocol has no question for that. Waits for the answer.
@@ -32,7 +34,11 @@ pub fn probe(
     privilege: &dyn Privilege,
 ) -> Option<Result<Answer, Fault>> {
     if let Step::Run(wanted, _) = scanner.begin(&Object::new(b"/", 0)) {
-        return Some(program::check(&wanted).map(|()| Answer { round_trip: Duration::ZERO, version: None }));
+        return Some(program::check(&wanted).map(|()| Answer {
+            round_trip: Duration::ZERO,
+            version: None,
+            load: None,
+        }));
     }
     let endpoint = scanner.endpoint()?.clone();
     let told = Arc::new(Mutex::new(None));
@@ -42,8 +48,16 @@ pub fn probe(
     };
     Some(ask(&*asked, timeouts, privilege).map(|round_trip| {
         let version = told.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Answer { round_trip, version }
+        Answer { round_trip, version, load: load(scanner, timeouts, privilege) }
     }))
+}
+
+/// A scanner that does not tell is none the worse.
+fn load(scanner: &dyn Scanner, timeouts: Timeouts, privilege: &dyn Privilege) -> Option<String> {
+    let told = Arc::new(Mutex::new(None));
+    let question = Question::new(scanner.endpoint()?.clone(), scanner.load_query()?, told.clone());
+    ask(&question, timeouts, privilege).ok()?;
+    told.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 fn ask(asked: &dyn Scanner, timeouts: Timeouts, privilege: &dyn Privilege) -> Result<Duration, Fault> {
@@ -114,14 +128,19 @@ mod tests {
         let socket = home.path().join("s");
         let listener = UnixListener::bind(&socket).unwrap();
         let daemon = std::thread::spawn(move || {
-            let (mut peer, _) = listener.accept().unwrap();
-            let mut request = [0; 64];
-            let length = peer.read(&mut request).unwrap();
-            peer.write_all(b"ClamAV 1.4.3/27000/today\0").unwrap();
-            String::from_utf8_lossy(&request[..length]).into_owned()
+            let answer = |text: &[u8]| {
+                let (mut peer, _) = listener.accept().unwrap();
+                let mut request = [0; 64];
+                let length = peer.read(&mut request).unwrap();
+                peer.write_all(text).unwrap();
+                String::from_utf8_lossy(&request[..length]).into_owned()
+            };
+            let version = answer(b"ClamAV 1.4.3/27000/today\0");
+            version + &answer(b"THREADS: live 2  idle 1 max 4\nQUEUE: 0 items\nEND\0")
         });
         let answer = probed(&format!("clamav:{}", socket.display())).unwrap().unwrap();
         assert_eq!(answer.version.as_deref(), Some("ClamAV 1.4.3/27000/today"));
+        assert_eq!(answer.load.as_deref(), Some("1 of 4 threads busy, 0 waiting"));
         assert!(daemon.join().unwrap().contains("VERSION"));
     }
 

@@ -104,6 +104,7 @@ impl Draft {
                 signature_check_interval: None,
                 signature_epoch_file: None,
                 path_map: PathMap::default(),
+                spool_directory: None,
                 scan_on_open: true,
                 scan_on_close: ScanOnClose::Yes,
                 max_scans_in_flight: 1,

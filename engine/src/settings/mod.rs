@@ -63,6 +63,8 @@ pub struct Settings {
     pub signature_epoch_file: Option<PathBuf>,
     /// Where scanners that open paths see the files.
     pub path_map: PathMap,
+    /// Where files are copied for such scanners; None: they see the files themselves.
+    pub spool_directory: Option<PathBuf>,
     /// Scan before a file is opened.
     pub scan_on_open: bool,
     /// Scan after a changed file is closed.

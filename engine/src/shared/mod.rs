@@ -177,6 +177,11 @@ impl SharedCache {
         }
     }
 
+    /// What is known of a file, in whatever state and by whatever signatures.
+    pub fn peek(&self, key: &Key, log: &dyn Log) -> Option<Entry> {
+        self.with(log, |database, _| database.get(key)).flatten()
+    }
+
     /// Hands a result over. It is written at the next [`SharedCache::write_pending`].
     pub fn store(&self, key: Key, entry: Entry) {
         self.push(Change::Result(key, entry));

@@ -69,7 +69,7 @@ const INFECTED: u8 = 1;
 
 impl Entry {
     /// Whether it is about the file in exactly this state.
-    pub(super) fn is_about(&self, identity: &Identity) -> bool {
+    pub fn is_about(&self, identity: &Identity) -> bool {
         let Identity { key: _, size, mtime, ctime } = self.identity;
         (size, mtime, ctime) == (identity.size, identity.mtime, identity.ctime)
     }

@@ -14,7 +14,7 @@ use crate::samba::SmbConf;
 use crate::shares::{self, Share};
 use crate::{Exit, Trouble};
 use directories::DirectoryReport;
-pub use scanners::ScannerReport;
+pub use scanners::{ScannerReport, check as scanners};
 
 /// All that was found.
 #[derive(Serialize)]

@@ -20,6 +20,8 @@ pub struct ScannerReport {
     pub answers: bool,
     pub version: Option<String>,
     pub round_trip_ms: Option<f64>,
+    /// How much it has to do, in words.
+    pub load: Option<String>,
     pub remark: Remark,
 }
 
@@ -51,6 +53,7 @@ fn ask(spec: &str, share: &str, settings: &Settings) -> Option<ScannerReport> {
         shares: vec![share.to_owned()],
         answers: answer.is_some(),
         round_trip_ms: answer.as_ref().map(|answer| answer.round_trip.as_secs_f64() * 1000.0),
+        load: answer.as_ref().and_then(|answer| answer.load.clone()),
         version: answer.and_then(|answer| answer.version),
         remark,
     })
@@ -63,7 +66,7 @@ fn remark(scanner: &dyn Scanner, answer: Option<&Result<Answer, vscan_backends::
         None => Remark::note(format!("{name} is a scanner for tests: it protects from nothing")),
         Some(Err(fault)) => Remark::mistake(format!("{name}: {fault}")),
         Some(Ok(_)) if scanner.endpoint().is_none() => Remark::ok(format!("{} can be run", scanner.shown())),
-        Some(Ok(Answer { round_trip, version })) => {
+        Some(Ok(Answer { round_trip, version, .. })) => {
             let took = format!("in {:.1} ms", round_trip.as_secs_f64() * 1000.0);
             match version {
                 Some(version) => Remark::ok(format!("{name}{at} answers {took}: {version}")),

@@ -10,7 +10,7 @@ use vscan_engine::trusted::Content;
 
 use super::Held;
 use crate::output::{Colour, Out, exact, shown, table};
-use crate::{Exit, Trouble};
+use crate::{Exit, Trouble, output};
 
 /// One item, for programs.
 #[derive(Serialize)]
@@ -88,16 +88,10 @@ fn row(held: &Held) -> Vec<String> {
     }
 }
 
-/// In the largest unit that fits.
 fn age(held: &Held) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let since = u64::try_from(held.item.since.0 / 1_000_000_000).unwrap_or(0);
-    match now.saturating_sub(since) {
-        seconds if seconds < 120 => format!("{seconds} s"),
-        seconds if seconds < 7200 => format!("{} min", seconds / 60),
-        seconds if seconds < 48 * 3600 => format!("{} h", seconds / 3600),
-        seconds => format!("{} d", seconds / 86400),
-    }
+    output::age(now.saturating_sub(since))
 }
 
 pub fn show(held: &[Held], out: &Out) -> Result<Exit, Trouble> {

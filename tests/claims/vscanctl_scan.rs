@@ -1,0 +1,124 @@
+//! `vscanctl scan`.
+
+use std::os::unix::fs::symlink;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use vscan_tests::samples::{clean, eicar, plant};
+use vscan_tests::vscanctl::Said;
+use vscan_tests::wait::{SOON, eventually};
+
+use crate::protected::Protected;
+
+fn scan(it: &Protected, more: &[&str]) -> Said {
+    let share = it.smbd.dir("s").display().to_string();
+    it.smbd.vscanctl(&[&["scan", share.as_str()], more].concat())
+}
+
+/// The lines of `--json`: those of files by their names, and the sum.
+fn lines(said: &Said) -> (Vec<serde_json::Value>, serde_json::Value) {
+    let mut lines: Vec<serde_json::Value> =
+        said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let sum = lines.pop().unwrap();
+    lines.sort_by_key(|line| line["path"].to_string());
+    (lines, sum["summary"].clone())
+}
+
+#[test]
+fn every_file_is_scanned_with_the_settings_of_its_share() {
+    let it = Protected::with("exclude paths = keep\nmax file size = 1K");
+    for dir in ["keep", "deep/er"] {
+        std::fs::create_dir_all(it.path(dir)).unwrap();
+    }
+    it.plant("deep/er/a.doc", &clean(1, 100));
+    it.plant("deep/b.com", &eicar());
+    it.plant("keep/c.com", &eicar());
+    it.plant("large.doc", &clean(2, 2000));
+    it.plant("empty.doc", b"");
+    // Nothing of these is scanned, or waited for.
+    plant(&it.smbd.path("outside.com"), &eicar());
+    symlink(it.smbd.path("outside.com"), it.path("link.com")).unwrap();
+    symlink("/", it.path("root")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(it.path("pipe")).status().unwrap().success());
+    let said = scan(&it, &[]).exits(1);
+    let said = said.says(&["/deep/b.com: infected with Eicar-Test"]).says(&[
+        "5 files",
+        "1 infected, 1 clean",
+        "3 not scanned",
+    ]);
+    assert_eq!(said.out.lines().count(), 2, "{}", said.out);
+    assert_eq!(it.scanner.scans(), 2);
+    assert!(it.path("deep/b.com").exists(), "nothing is done to it");
+    let (files, sum) = lines(&scan(&it, &["--json", "--verbose"]).exits(1));
+    assert_eq!((files.len(), sum["infected"].as_u64()), (5, Some(1)));
+    assert!(files[0]["path"]["text"].as_str().unwrap().ends_with("/deep/b.com"));
+    assert_eq!(
+        (files[0]["threat"].as_str(), files[0]["result"].as_str()),
+        (Some("Eicar-Test.UNOFFICIAL"), Some("infected"))
+    );
+}
+
+#[test]
+fn the_actions_are_those_of_the_settings() {
+    let it = Protected::with("");
+    it.plant("bad.com", &eicar());
+    let said = scan(&it, &["--act", "--json"]).exits(1);
+    let (files, _) = lines(&said);
+    assert_eq!(files[0]["action"], "quarantine");
+    assert!(!it.path("bad.com").exists());
+    assert_eq!(it.quarantine().len(), 1);
+    let list = it.smbd.vscanctl(&["quarantine", "list", "--json"]).exits(0).json();
+    assert_eq!(
+        (list[0]["record"]["user"].as_str(), list[0]["record"]["client"].as_str()),
+        (Some("root"), Some("vscanctl"))
+    );
+    scan(&it, &[]).exits(0).says(&["0 files"]);
+}
+
+#[test]
+fn a_scanner_that_is_down_ends_it_and_says_so() {
+    let it = Protected::with("");
+    for number in 0..200 {
+        plant(&it.path(&format!("{number}.doc")), &clean(number, 100));
+    }
+    let mut conf = crate::protected::conf("clamav:/nowhere/clamd.sock", "");
+    conf += "connect timeout = 1s\n";
+    it.smbd.rewrite_conf("s", &conf);
+    let said = scan(&it, &[]).exits(2).says(&["could not be scanned: cannot reach the scanner"]);
+    assert!(said.err.contains("given up, because the scanner does not answer"), "{}", said.err);
+    assert!(said.out.lines().count() < 150, "{}", said.out.lines().count());
+}
+
+#[test]
+fn an_interruption_ends_it_cleanly() {
+    let it = Protected::with("");
+    for number in 0..50 {
+        plant(&it.path(&format!("{number}.doc")), &clean(number, 100));
+    }
+    it.scanner.hold();
+    let mut command = it.smbd.vscanctl_command(&["scan", "--share", "s", "--jobs", "2"]);
+    let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    it.scanner.wait_for_scans(2, SOON);
+    // nsenter has become vscanctl.
+    let pid = Pid::from_raw(i32::try_from(running.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    it.scanner.release();
+    let said: Said = running.wait_with_output().unwrap().into();
+    let said = said.exits(130).says(&["2 files", "2 clean"]);
+    assert!(said.err.contains("goes on where this one has stopped"), "{}", said.err);
+}
+
+#[test]
+fn what_cannot_be_scanned_at_all_gets_a_word() {
+    let it = Protected::with("");
+    for (arguments, word) in [
+        (&["scan"][..], "what is to be scanned?"),
+        (&["scan", "/nosuch"], "/nosuch: No such file or directory"),
+        (&["scan", "/etc"], "/etc is in no share of smb.conf"),
+        (&["scan", "--share", "nosuch"], "there is no share nosuch"),
+    ] {
+        let said = it.smbd.vscanctl(arguments).exits(2);
+        assert!(said.err.contains(word), "{}", said.err);
+    }
+    eventually("nobody has asked the scanner", SOON, || (it.scanner.scans() == 0).then_some(()));
+}

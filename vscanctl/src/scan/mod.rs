@@ -1,0 +1,243 @@
+//! `vscanctl scan`: whole trees, with the settings and the results of their shares.
+
+mod progress;
+mod tally;
+mod walk;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use vscan_engine::action::Action;
+use vscan_engine::privilege::AsIs;
+use vscan_engine::settings::Loaded;
+
+use crate::cli::{Cli, ScanArguments};
+use crate::output::{Out, reason, shown};
+use crate::protection::OnlyTrouble;
+use crate::results::{self, Results};
+use crate::samba::SmbConf;
+use crate::shares::{self, Share};
+use crate::{Exit, Trouble};
+use progress::Progress;
+use tally::Tally;
+use walk::{Found, Walk};
+use worker::{Report, Worker};
+
+/// Files that are known of and wait for a worker.
+const QUEUE: usize = 100_000;
+
+/// So many files in a row without a verdict, and nobody has to wait for the rest of them.
+const HOPELESS: usize = 50;
+
+/// How long results wait to be written; what comes together is written together.
+const WRITE_EVERY: Duration = Duration::from_millis(5);
+
+/// A tree, and the share that it is in.
+struct Tree<'a> {
+    path: PathBuf,
+    share: &'a Share,
+    root: PathBuf,
+    loaded: Loaded,
+}
+
+pub fn run(arguments: &ScanArguments, cli: &Cli, out: &Out) -> Result<Exit, Trouble> {
+    let shares = shares::all(&SmbConf::read(cli.config.as_deref())?);
+    let trees = trees(arguments, &shares)?;
+    let stop = stop_on_signals()?;
+    let jobs = arguments.jobs.unwrap_or_else(|| {
+        trees.iter().map(|tree| tree.loaded.settings.max_scans_in_flight).max().unwrap_or(1)
+    });
+    let caches = match results::of(&shares, &OnlyTrouble) {
+        Err(trouble) if arguments.warm => return Err(trouble),
+        caches => caches.unwrap_or_default(),
+    };
+    if arguments.warm {
+        check_that_results_are_shared(&trees)?;
+    }
+    let (is_over, fruitless) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let mut progress = Progress::new(out, arguments.verbose);
+    let started = Instant::now();
+    let mut tally = Tally::default();
+    let quarantines = quarantines(&shares);
+    let (queue, to_do) = sync_channel(QUEUE);
+    let (reports, incoming) = sync_channel(QUEUE);
+    let to_do = Mutex::new(to_do);
+    thread::scope(|scope| {
+        let walk =
+            Walk { trees: &trees, quarantines: &quarantines, queue, reports: reports.clone(), stop: &stop };
+        scope.spawn(move || walk.all());
+        for _ in 0..jobs.max(1) {
+            let (trees, to_do, reports, stop, fruitless) =
+                (&trees, &to_do, reports.clone(), &stop, &fruitless);
+            scope.spawn(move || work(trees, to_do, &reports, stop, fruitless));
+        }
+        drop(reports);
+        scope.spawn(|| write_results(&caches, &is_over));
+        let listened = listen(incoming, &mut progress, &mut tally);
+        is_over.store(true, Ordering::Relaxed);
+        listened
+    })?;
+    tally.is_hopeless = fruitless.load(Ordering::Relaxed) >= HOPELESS;
+    let was_interrupted = stop.load(Ordering::Relaxed) && !tally.is_hopeless;
+    progress.finish(&tally, started.elapsed(), was_interrupted)?;
+    Ok(match &tally {
+        _ if was_interrupted => Exit::Interrupted,
+        tally if tally.infected > 0 => Exit::Bad,
+        tally if tally.errors > 0 => Exit::Trouble,
+        _ => Exit::Good,
+    })
+}
+
+/// Takes reports until all workers have ended.
+fn listen(incoming: Receiver<Message>, progress: &mut Progress, tally: &mut Tally) -> Result<(), Trouble> {
+    for message in incoming {
+        match message {
+            Message::Found(count) => progress.found(count),
+            Message::AllFound => progress.all_found(),
+            Message::Unreadable(path, why) => {
+                tally.errors += 1;
+                progress.unreadable(&path, &why)?;
+            }
+            Message::Done(report) => {
+                tally.add(&report);
+                progress.done(&report, tally)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the threads tell the one that prints.
+enum Message {
+    /// So many more files are to be scanned.
+    Found(u64),
+    /// That was all of them.
+    AllFound,
+    /// A directory that cannot be read.
+    Unreadable(PathBuf, String),
+    Done(Report),
+}
+
+/// `--warm` promises something that only shared results can keep.
+fn check_that_results_are_shared(trees: &[Tree<'_>]) -> Result<(), Trouble> {
+    let lonely = trees.iter().find(|tree| tree.loaded.settings.shared_cache.is_none());
+    match lonely {
+        Some(tree) => Err(format!(
+            "--warm: share {} does not share its results: set \"cache = shared\" in vscan.conf",
+            tree.share.name
+        )),
+        None => Ok(()),
+    }
+}
+
+/// What the workers find out, written for all smbds as it comes.
+fn write_results(caches: &[Results], is_over: &AtomicBool) {
+    while !is_over.load(Ordering::Relaxed) {
+        for Results { cache, .. } in caches {
+            while cache.write_pending(&OnlyTrouble, &AsIs) {
+                thread::yield_now();
+            }
+        }
+        thread::sleep(WRITE_EVERY);
+    }
+}
+
+/// Scans until nothing is left. After a stop, what is left is taken and dropped: the walk may wait for room.
+fn work(
+    trees: &[Tree<'_>],
+    to_do: &Mutex<Receiver<Found>>,
+    reports: &SyncSender<Message>,
+    stop: &AtomicBool,
+    fruitless: &AtomicUsize,
+) {
+    let mut workers: Vec<Option<Worker<'_>>> = trees.iter().map(|_| None).collect();
+    let next = || to_do.lock().ok()?.recv().ok();
+    while let Some(Found { path, tree }) = next() {
+        let (Some(place), Some(worker)) = (trees.get(tree), workers.get_mut(tree)) else { continue };
+        if stop.load(Ordering::Relaxed) {
+            continue;
+        }
+        let report = worker.get_or_insert_with(|| Worker::new(place)).scan(path);
+        if !report.is_without_verdict() {
+            fruitless.store(0, Ordering::Relaxed);
+        } else if fruitless.fetch_add(1, Ordering::Relaxed) + 1 >= HOPELESS {
+            stop.store(true, Ordering::Relaxed);
+        }
+        if reports.send(Message::Done(report)).is_err() {
+            stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The first signal ends the scan after the files that are under way, the second one at once.
+fn stop_on_signals() -> Result<Arc<AtomicBool>, Trouble> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_default(signal, stop.clone())
+            .and_then(|_| flag::register(signal, stop.clone()))
+            .map_err(|error| format!("signals cannot be caught: {}", reason(&error)))?;
+    }
+    Ok(stop)
+}
+
+fn trees<'a>(arguments: &ScanArguments, shares: &'a [Share]) -> Result<Vec<Tree<'a>>, Trouble> {
+    let mut paths: Vec<(PathBuf, Option<&str>)> = Vec::new();
+    for path in &arguments.paths {
+        let path = path.canonicalize().map_err(|error| format!("{}: {}", shown(path), reason(&error)))?;
+        paths.push((path, arguments.share.as_deref()));
+    }
+    if paths.is_empty() {
+        let named = arguments.share.as_deref().map(|name| shares::named(shares, name)).transpose()?;
+        let wanted: Vec<&Share> = match named {
+            Some(share) => vec![share],
+            None if arguments.all => shares.iter().filter(|share| share.protection.is_some()).collect(),
+            None => return Err("what is to be scanned? Name paths, or --share SHARE, or --all".to_owned()),
+        };
+        for share in wanted {
+            if share.has_macros() {
+                return Err(format!("share {} is {}: name the paths in it", share.name, shown(&share.path)));
+            }
+            let path = share.path.canonicalize();
+            let path = path.map_err(|error| {
+                format!("share {}: {}: {}", share.name, shown(&share.path), reason(&error))
+            })?;
+            paths.push((path, Some(&share.name)));
+        }
+    }
+    paths.into_iter().map(|(path, name)| tree(path, name, arguments, shares)).collect()
+}
+
+fn tree<'a>(
+    path: PathBuf,
+    name: Option<&str>,
+    arguments: &ScanArguments,
+    shares: &'a [Share],
+) -> Result<Tree<'a>, Trouble> {
+    let (share, root) = shares::reaching(shares, &path, name)?;
+    let Some(loaded) = &share.protection else {
+        return Err(format!(
+            "{} is in share {}, which is not protected: its \"vfs objects\" has no vscan",
+            shown(&path),
+            share.name
+        ));
+    };
+    let mut loaded = loaded.clone();
+    if !arguments.act {
+        loaded.settings.infected_file_action = Action::Nothing;
+    }
+    Ok(Tree { path, share, root, loaded })
+}
+
+/// What is in there is known, and not to be scanned again.
+fn quarantines(shares: &[Share]) -> Vec<PathBuf> {
+    let directories =
+        shares.iter().filter_map(|share| Some(&share.protection.as_ref()?.settings.quarantine_directory));
+    directories.filter_map(|directory: &PathBuf| Path::canonicalize(directory).ok()).collect()
+}

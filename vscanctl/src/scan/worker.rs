@@ -1,0 +1,196 @@
+//! One thread's scans: what smbd does at an open, done ahead of it.
+
+use std::cell::RefCell;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Instant;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat, readlinkat};
+use vscan_backends::verdict::Verdict;
+use vscan_engine::action::Action;
+use vscan_engine::filetype::mime_type;
+use vscan_engine::identity::Identity;
+use vscan_engine::log::{Level, Log};
+use vscan_engine::notify::{ActionTaken, Event, Occurrence};
+use vscan_engine::policy::{self, Facts, Plan};
+use vscan_engine::protection::{Considered, Judgement, Occasion, Place, Protection};
+
+use super::Tree;
+use crate::output::reason;
+use crate::protection::{Visitor, protect};
+
+/// A file, and what came of it.
+pub struct Report {
+    pub path: PathBuf,
+    pub share: String,
+    pub size: u64,
+    pub result: Outcome,
+}
+
+/// What there is to say of a file.
+pub enum Outcome {
+    Clean {
+        was_known: bool,
+    },
+    Infected {
+        threat: String,
+        was_known: bool,
+        action: Option<ActionTaken>,
+    },
+    /// Something was found in it, and its content is trusted.
+    Trusted {
+        threat: String,
+    },
+    /// The rules leave it alone.
+    NotScanned(String),
+    /// It works, but not for this file.
+    Unscannable(String),
+    /// The scanner did not answer.
+    NoVerdict(String),
+    /// It was removed or renamed meanwhile.
+    Gone,
+}
+
+impl Report {
+    pub fn is_without_verdict(&self) -> bool {
+        matches!(self.result, Outcome::NoVerdict(_))
+    }
+}
+
+/// Scans files of one tree, one after the other.
+pub struct Worker<'a> {
+    tree: &'a Tree<'a>,
+    visitor: Visitor<'a>,
+    protection: Result<Protection, String>,
+    heard: Rc<Heard>,
+}
+
+impl<'a> Worker<'a> {
+    pub fn new(tree: &'a Tree<'a>) -> Self {
+        let heard = Rc::new(Heard::default());
+        let protection = protect(&tree.loaded, Box::new(heard.clone()));
+        Self { tree, visitor: Visitor::new(&tree.share.name, &tree.root), protection, heard }
+    }
+
+    pub fn scan(&self, path: PathBuf) -> Report {
+        let (size, result) = self.outcome(&path);
+        Report { path, share: self.tree.share.name.clone(), size, result }
+    }
+
+    fn outcome(&self, path: &Path) -> (u64, Outcome) {
+        let protection = match &self.protection {
+            Ok(protection) => protection,
+            Err(why) => return (0, Outcome::NoVerdict(why.clone())),
+        };
+        // Not one that waits, or acts, when it is opened.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(anchor) = openat(CWD, path, flags, Mode::empty()) else { return (0, Outcome::Gone) };
+        let Ok(stat) = fstat(&anchor) else { return (0, Outcome::Gone) };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || !is_at(&anchor, path) {
+            return (0, Outcome::Gone);
+        }
+        let identity = Identity::of(&stat);
+        (identity.size, self.consider(protection, path, &anchor, &identity))
+    }
+
+    fn consider(
+        &self,
+        protection: &Protection,
+        path: &Path,
+        anchor: &OwnedFd,
+        identity: &Identity,
+    ) -> Outcome {
+        let in_share = path.strip_prefix(&self.tree.root).unwrap_or(path);
+        let place =
+            Place { path: path.as_os_str().as_bytes(), path_in_share: in_share.as_os_str().as_bytes() };
+        let file_type = || reopen(anchor).ok().and_then(|file| mime_type(file.as_fd()));
+        match protection.consider(&place, identity, &file_type) {
+            Considered::Judged(judgement) => {
+                let facts = Facts {
+                    path: place.path,
+                    path_in_share: place.path_in_share,
+                    size: identity.size,
+                    file_type: &file_type,
+                };
+                match (policy::before(&facts, protection.settings()), judgement) {
+                    (Plan::Skip(reason) | Plan::Refuse(reason), _) => Outcome::NotScanned(reason.to_string()),
+                    (Plan::Scan, Judgement::Allowed(_)) => Outcome::Clean { was_known: true },
+                    (Plan::Scan, Judgement::Denied(_)) => {
+                        Outcome::NoVerdict("the configuration has mistakes (see vscanctl check)".to_owned())
+                    }
+                }
+            }
+            Considered::KnownInfected(found) => {
+                let Ok(file) = reopen(anchor) else { return Outcome::Gone };
+                let context = self.visitor.context();
+                let judgement = protection.act_on_known(&found, &file, &place, Occasion::Open, &context);
+                self.infected(found.threat.to_string(), true, judgement)
+            }
+            Considered::Unknown => match reopen(anchor) {
+                Ok(file) => self.ask(protection, file, &place),
+                Err(errno) => Outcome::Unscannable(format!("cannot be opened: {}", reason(&errno.into()))),
+            },
+        }
+    }
+
+    fn ask(&self, protection: &Protection, file: OwnedFd, place: &Place<'_>) -> Outcome {
+        let context = self.visitor.context();
+        let deadline = Instant::now() + protection.settings().scan_timeout;
+        let ended = protection.wait_for_end(protection.begin(file, place, deadline), place, &context);
+        let judgement = protection.conclude(&ended, place, Occasion::Open, &context);
+        match &ended.answer().outcome {
+            Ok(Verdict::Clean) => Outcome::Clean { was_known: false },
+            Ok(Verdict::Infected(threat)) => self.infected(threat.to_string(), false, judgement),
+            Ok(Verdict::MinorError(error)) => Outcome::Unscannable(error.text.clone()),
+            Err(fault) => Outcome::NoVerdict(fault.to_string()),
+        }
+    }
+
+    fn infected(&self, threat: String, was_known: bool, judgement: Judgement) -> Outcome {
+        use vscan_engine::protection::Allowance;
+        let action = self.heard.action.take();
+        match judgement {
+            Judgement::Allowed(Allowance::Exactly(_)) => Outcome::Trusted { threat },
+            Judgement::Allowed(Allowance::AnyContent) | Judgement::Denied(_) => {
+                let acts = self.tree.loaded.settings.infected_file_action != Action::Nothing;
+                Outcome::Infected { threat, was_known, action: action.filter(|_| acts) }
+            }
+        }
+    }
+}
+
+/// Whether the file is where its path says, without any link on the way.
+fn is_at(anchor: &OwnedFd, path: &Path) -> bool {
+    let name = format!("/proc/self/fd/{}", anchor.as_raw_fd());
+    readlinkat(CWD, name, Vec::new()).is_ok_and(|real| real.as_bytes() == path.as_os_str().as_bytes())
+}
+
+/// A descriptor for reading, which does not count as an access.
+fn reopen(anchor: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    let name = format!("/proc/self/fd/{}", anchor.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    openat(CWD, name.as_str(), flags | OFlags::NOATIME, Mode::empty())
+        .or_else(|_| openat(CWD, name.as_str(), flags, Mode::empty()))
+}
+
+/// What the engine says of a file is part of the answer. What it says of scanners shows in the files' results.
+#[derive(Default)]
+struct Heard {
+    action: RefCell<Option<ActionTaken>>,
+}
+
+impl Log for Heard {
+    fn wants(&self, _: Level) -> bool {
+        false
+    }
+
+    fn line(&self, _: Level, _: &str) {}
+
+    fn event(&self, _: Level, _: &str, event: &Event) {
+        if let Occurrence::Infected { action, .. } = &event.occurrence {
+            self.action.replace(Some(action.clone()));
+        }
+    }
+}
