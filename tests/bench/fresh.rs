@@ -174,6 +174,7 @@ pub fn again(ground: &Ground, visitors: &mut [Visitor; 3], plan: &Plan) {
         *of_plain = ratio[1].unwrap_or(f64::NAN);
     }
     table.target(Target::at_least("same connection: rate / plain", of_plain[0], 0.97));
+    table.target(Target::at_least("new connection: rate / plain", of_plain[1], 0.97));
     table.print();
 }
 

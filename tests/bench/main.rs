@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
+mod cache;
 mod clamd;
 mod client;
 mod fresh;
@@ -68,11 +69,21 @@ impl Plan {
 
 const ALL_PARTS: &str = "abcdef";
 
-const USAGE: &str = "usage: bench [--quick] [--only PARTS] [--slow-scan SECONDS]\n\
+const USAGE: &str = "usage: bench [--quick] [--only PARTS] [--slow-scan SECONDS]\n       bench cache [MOST RESULTS]\n\
                      Prints what a scan costs. --quick: only to see that it works; its numbers mean nothing.\n\
                      --only bd: parts (b) and (d) alone; (c) needs (b).";
 
 fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["cache"] => return cache_alone("10000000"),
+        ["cache", most] => return cache_alone(most),
+        ["cache-worker", directory, number] => {
+            cache::work(directory, number.parse().unwrap());
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
+    }
     let Some((plan, parts)) = plan(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
@@ -101,6 +112,17 @@ fn main() -> ExitCode {
         tree::run(&mut seeds, &plan);
     }
     println!("\nload while this ran: {}", first_words("/proc/loadavg", 3));
+    ExitCode::SUCCESS
+}
+
+/// The shared cache without smbd.
+fn cache_alone(most: &str) -> ExitCode {
+    let Ok(most) = most.parse() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    print_circumstances();
+    cache::run(most);
     ExitCode::SUCCESS
 }
 

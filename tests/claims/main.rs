@@ -11,6 +11,8 @@ mod benchmark;
 mod cache;
 /// Scans of files that were closed.
 mod close_scans;
+/// Several servers with one Redis.
+mod cluster;
 /// Programs that are run when something has happened.
 mod commands;
 /// A wrong configuration costs a line in the log, never the protection.
@@ -29,6 +31,8 @@ mod faults;
 mod headers;
 /// What systemd's journal gets.
 mod journal;
+/// smbds that are killed at random.
+mod kills;
 /// What is left out, by size.
 mod limits;
 /// Files with more than one way to them.

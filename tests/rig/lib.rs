@@ -40,6 +40,7 @@ pub mod peers;
 pub mod popup;
 pub mod process;
 pub mod recorder;
+pub mod redis;
 pub mod samples;
 pub mod scanned;
 pub mod share;

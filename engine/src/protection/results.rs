@@ -37,6 +37,11 @@ impl Protection {
             self.settings.shared_cache.as_ref().map(|shared| {
                 SharedCache::open(&shared.directory, shared.entries, &*self.log, &*self.privilege)
             });
+        if let (Some(shared), Some(limits)) = (&self.shared, &self.settings.shared_cache)
+            && let Some(server) = &limits.server
+        {
+            shared.use_server(server);
+        }
         self
     }
 
@@ -54,7 +59,6 @@ impl Protection {
         }
         let open = || openat(CWD, place.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
         let entry = self.recall_shared(identity, open)?;
-        self.count(Event::HitShared);
         let age = u64::try_from(FileTime::now().0 - entry.stored.0).unwrap_or(0);
         if let Some(stored) = Instant::now().checked_sub(Duration::from_nanos(age)) {
             self.cache.borrow_mut().learn(*identity, entry.known.clone(), signatures, stored);
@@ -65,25 +69,30 @@ impl Protection {
     fn recall_shared(&self, identity: &Identity, open: impl FnOnce() -> Option<OwnedFd>) -> Option<Entry> {
         let shared = self.shared.as_deref()?;
         let key = shared.key(identity.key, self.scanners, open)?;
-        let look = || {
-            let lifetime = match self.settings.cache?.lifetime {
-                Lifetime::Unlimited => None,
-                Lifetime::For(lifetime) => Some(lifetime),
-            };
-            Some(shared.lookup(&key, identity, self.shared_signatures()?, lifetime, self.log()))
-        };
-        match look()? {
-            Lookup::Known(entry) => Some(entry),
-            Lookup::Unknown => None,
+        let lifetime = self.lifetime();
+        let look = || Some(shared.lookup(&key, identity, self.shared_signatures()?, lifetime, self.log()));
+        let mut found = look()?;
+        if let (Lookup::OtherSignatures, Some(interval)) = (&found, self.settings.signature_check_interval) {
             // Somebody knows of new signatures before us, or we before somebody.
-            Lookup::OtherSignatures => {
-                let interval = self.settings.signature_check_interval?;
-                self.pool.adopt_all(interval, Instant::now(), &|spec| self.heard(spec), self.log());
-                match look()? {
-                    Lookup::Known(entry) => Some(entry),
-                    Lookup::OtherSignatures | Lookup::Unknown => None,
-                }
-            }
+            self.pool.adopt_all(interval, Instant::now(), &|spec| self.heard(spec), self.log());
+            found = look()?;
+        }
+        if let Lookup::Known(entry) = found {
+            self.count(Event::HitShared);
+            return Some(entry);
+        }
+        let signatures = self.shared_signatures()?;
+        let entry =
+            shared.lookup_at_server(&key, identity, signatures, lifetime, self.log(), &*self.privilege)?;
+        self.count(Event::HitServer);
+        Some(entry)
+    }
+
+    /// How long a result may be used.
+    fn lifetime(&self) -> Option<Duration> {
+        match self.settings.cache?.lifetime {
+            Lifetime::Unlimited => None,
+            Lifetime::For(lifetime) => Some(lifetime),
         }
     }
 

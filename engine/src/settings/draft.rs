@@ -24,6 +24,7 @@ pub(super) struct Draft {
     pub(super) cache: CacheKind,
     pub(super) cache_directory: PathBuf,
     pub(super) shared_entries: u64,
+    pub(super) cache_server: Option<String>,
     pub(super) command: CommandDraft,
     pub(super) cache_entries: usize,
     pub(super) cache_lifetime: Option<Lifetime>,
@@ -141,6 +142,7 @@ impl Draft {
             cache: CacheKind::Off,
             cache_directory: PathBuf::new(),
             shared_entries: 0,
+            cache_server: None,
             command: CommandDraft::default(),
             cache_entries: 0,
             cache_lifetime: None,
@@ -278,7 +280,11 @@ impl Draft {
         let is_on = self.cache != CacheKind::Off;
         let cache = self.cache_lifetime.map(limits).filter(|limits| limits.entries > 0 && is_on);
         let is_shared = self.cache == CacheKind::Shared && cache.is_some() && self.shared_entries > 0;
-        let shared = SharedCacheLimits { directory: self.cache_directory, entries: self.shared_entries };
+        let shared = SharedCacheLimits {
+            directory: self.cache_directory,
+            entries: self.shared_entries,
+            server: self.cache_server,
+        };
         Settings {
             cache,
             shared_cache: is_shared.then_some(shared),

@@ -152,6 +152,8 @@ pub struct SharedCacheLimits {
     pub directory: PathBuf,
     /// When there are so many, the oldest tenth goes; not zero.
     pub entries: u64,
+    /// A Redis server that other machines share results by; None: there is none.
+    pub server: Option<String>,
 }
 
 /// `cache`.

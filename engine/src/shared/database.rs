@@ -72,7 +72,11 @@ impl From<heed::Error> for Trouble {
 /// Something to be written.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
+    /// A result of this process.
     Result(Key, Entry),
+    /// One of another server.
+    Learned(Key, Entry),
+    /// What a scanner has said.
     Version(u64, Version),
 }
 
@@ -132,7 +136,9 @@ impl Database {
         let mut txn = self.begin()?;
         for change in changes {
             match change {
-                Change::Result(key, entry) => self.put(&mut txn, *key, entry)?,
+                Change::Result(key, entry) | Change::Learned(key, entry) => {
+                    self.put(&mut txn, *key, entry)?
+                }
                 Change::Version(scanner, version) => {
                     self.versions.put(&mut txn, &scanner.to_be_bytes(), &version.to_bytes())?;
                 }

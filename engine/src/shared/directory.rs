@@ -132,10 +132,14 @@ impl Directory {
     }
 
     fn write_state(&self, mark: &str) -> io::Result<()> {
-        let mut state = owned_file(&self.path.join("state"))?;
+        // Whole or not at all: a state that is cut off would say that nothing can be trusted.
+        let new = self.path.join("state.new");
+        let mut state = owned_file(&new)?;
         state.set_len(0)?;
         state.write_all(format!("{}\n{mark}\n", boot_id().unwrap_or("unknown")).as_bytes())?;
-        state.sync_all()
+        state.sync_all()?;
+        fs::rename(&new, self.path.join("state"))?;
+        File::open(&self.path)?.sync_all()
     }
 
     /// Takes the database out of the way, for whoever wants to look at it; what to tell.

@@ -11,6 +11,7 @@ mod database;
 mod directory;
 mod filesystem;
 mod record;
+pub(crate) mod server;
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use std::fmt;
 use std::mem;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::fingerprint::Fingerprint;
@@ -30,6 +31,7 @@ use crate::privilege::Privilege;
 use database::{Change, Database, Trouble};
 use directory::{Directory, Opened};
 use filesystem::Filesystems;
+use server::Server;
 
 pub use filesystem::FilesystemId;
 pub use record::{Entry, Key, Version};
@@ -50,6 +52,7 @@ pub struct SharedCache {
     state: Mutex<State>,
     pending: Mutex<VecDeque<Change>>,
     filesystems: Filesystems,
+    server: OnceLock<Server>,
 }
 
 enum State {
@@ -123,6 +126,7 @@ impl SharedCache {
             state: Mutex::new(State::Closed(Instant::now())),
             pending: Mutex::default(),
             filesystems: Filesystems::default(),
+            server: OnceLock::new(),
         });
         known.insert(directory.to_owned(), cache.clone());
         mem::drop(open);
@@ -139,18 +143,37 @@ impl SharedCache {
         lifetime: Option<Duration>,
         log: &dyn Log,
     ) -> Lookup {
-        let Some(entry) = self.with(log, |database, _| database.get(key)).flatten() else {
-            return Lookup::Unknown;
-        };
-        let age = FileTime::now().0 - entry.stored.0;
-        // What comes from the future was stored by a clock that was wrong.
-        let is_young = age >= 0
-            && lifetime
-                .is_none_or(|lifetime| i128::try_from(lifetime.as_nanos()).is_ok_and(|most| age < most));
-        match (entry.is_about(identity) && is_young, entry.signatures == signatures) {
-            (true, true) => Lookup::Known(entry),
-            (true, false) => Lookup::OtherSignatures,
-            (false, _) => Lookup::Unknown,
+        match self.with(log, |database, _| database.get(key)).flatten() {
+            Some(entry) => judge(entry, identity, signatures, lifetime),
+            None => Lookup::Unknown,
+        }
+    }
+
+    /// Asks this server, too, from now on: `redis://192.0.2.7:6379/0`.
+    pub fn use_server(&self, address: &str) {
+        if let Some(server) = Server::new(address) {
+            // A process that has one has got it from the same configuration.
+            let _ = self.server.set(server);
+        }
+    }
+
+    /// What another server knows. It is remembered for this one.
+    pub fn lookup_at_server(
+        &self,
+        key: &Key,
+        identity: &Identity,
+        signatures: u64,
+        lifetime: Option<Duration>,
+        log: &dyn Log,
+        privilege: &dyn Privilege,
+    ) -> Option<Entry> {
+        let entry = self.server.get()?.get(key, log, privilege)?;
+        match judge(entry, identity, signatures, lifetime) {
+            Lookup::Known(entry) => {
+                self.push(Change::Learned(*key, entry.clone()));
+                Some(entry)
+            }
+            Lookup::OtherSignatures | Lookup::Unknown => None,
         }
     }
 
@@ -206,6 +229,15 @@ impl SharedCache {
                 other => other.map(|()| true),
             }
         });
+        if written != Some(false)
+            && let Some(server) = self.server.get()
+        {
+            let ours = batch.iter().filter_map(|change| match change {
+                Change::Result(key, entry) => Some((*key, entry.clone())),
+                Change::Learned(..) | Change::Version(..) => None,
+            });
+            server.set(&ours.collect::<Vec<_>>(), log, privilege);
+        }
         let mut pending = locked(&self.pending);
         if written == Some(false) {
             for change in batch.into_iter().rev() {
@@ -384,6 +416,19 @@ pub fn close_all(log: &dyn Log, privilege: &dyn Privilege) {
     let caches = locked(&OPEN).take().unwrap_or_default();
     for cache in caches.into_values() {
         cache.close(log, privilege);
+    }
+}
+
+/// Whether a result still counts.
+fn judge(entry: Entry, identity: &Identity, signatures: u64, lifetime: Option<Duration>) -> Lookup {
+    let age = FileTime::now().0 - entry.stored.0;
+    // What comes from the future was stored by a clock that was wrong.
+    let is_young = age >= 0
+        && lifetime.is_none_or(|lifetime| i128::try_from(lifetime.as_nanos()).is_ok_and(|most| age < most));
+    match (entry.is_about(identity) && is_young, entry.signatures == signatures) {
+        (true, true) => Lookup::Known(entry),
+        (true, false) => Lookup::OtherSignatures,
+        (false, _) => Lookup::Unknown,
     }
 }
 

@@ -30,6 +30,14 @@ fn shared_entries(text: &str) -> Result<u64, String> {
     }
 }
 
+fn server(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    crate::shared::server::check(text)?;
+    Ok(Some(text.to_owned()))
+}
+
 pub(super) const GROUP: Group = Group {
     title: "Results",
     options: &[
@@ -62,6 +70,19 @@ pub(super) const GROUP: Group = Group {
             help: "How many results are shared; each takes about 250 bytes of disk. When there are so many, the oldest \
                tenth goes. 0: none.",
             apply: |draft, text| set(&mut draft.shared_entries, shared_entries(text)),
+        },
+        Opt {
+            name: "cache server",
+            aliases: &[],
+            kind: Kind::Text,
+            default: "",
+            on_mistake: "",
+            help: "For clustered Samba: a Redis or Valkey server by which all nodes share results, such as \
+               redis://192.0.2.7:6379/0 or redis+unix:///run/redis/redis.sock. Whoever can write to it can call any file \
+               clean. Without an answer within 50 ms it is left alone for 10 s, and files are scanned instead. All nodes \
+               must see the filesystem by the same ID (CephFS, GFS2, OCFS2), and have the same scanners; the \
+               \"signature epoch file\" should lie on that filesystem. Empty: there is none.",
+            apply: |draft, text| set(&mut draft.cache_server, server(text)),
         },
         Opt {
             name: "max lru files entries",

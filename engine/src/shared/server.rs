@@ -1,0 +1,157 @@
+//! A Redis or Valkey server that several servers of one cluster filesystem share results by.
+//!
+//! It is asked after this machine's own results, and told of new ones after the client has its answer. It may cost an open
+//! [`TIMEOUT`] once, and is then left alone for [`PAUSE`]; nothing but scans depends on it. Whoever can write to it can
+//! call any file clean.
+
+use std::net::IpAddr;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use redis::{Client, Connection, ConnectionAddr, IntoConnectionInfo as _, RedisError};
+
+use super::locked;
+use super::record::{Entry, Key};
+use crate::log::{Level, Log};
+use crate::privilege::Privilege;
+
+/// For a connection, and for each answer.
+const TIMEOUT: Duration = Duration::from_millis(50);
+/// After a failure.
+const PAUSE: Duration = Duration::from_secs(10);
+/// How long the server keeps a result. Who reads it looks at its age.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The server, as one process knows it.
+pub(super) struct Server {
+    client: Client,
+    address: String,
+    line: Mutex<Line>,
+}
+
+enum Line {
+    Closed,
+    Open(Box<Connection>),
+    /// Left alone until then.
+    Down(Instant),
+}
+
+/// Whether an address makes sense: what is wrong with it otherwise.
+pub(crate) fn check(address: &str) -> Result<(), String> {
+    let info = address
+        .into_connection_info()
+        .map_err(|_| "is no address of a server, such as redis://192.0.2.7:6379/0".to_owned())?;
+    let host = match info.addr() {
+        ConnectionAddr::Tcp(host, _) => host,
+        ConnectionAddr::Unix(_) => return Ok(()),
+        ConnectionAddr::TcpTls { .. } | _ => {
+            return Err("may not ask for TLS: vscan speaks plain Redis only".to_owned());
+        }
+    };
+    let is_number = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    // To look up a name takes as long as it takes, while a client waits.
+    is_number.then_some(()).ok_or_else(|| format!("must have a numeric address instead of the name {host}"))
+}
+
+impl Server {
+    pub(super) fn new(address: &str) -> Option<Self> {
+        check(address).ok()?;
+        // Not with the password that may be in it.
+        let shown = address.rsplit_once('@').map_or(address, |(_, rest)| rest).to_owned();
+        Some(Self { client: Client::open(address).ok()?, address: shown, line: Mutex::new(Line::Closed) })
+    }
+
+    pub(super) fn get(&self, key: &Key, log: &dyn Log, privilege: &dyn Privilege) -> Option<Entry> {
+        let ask = |line: &mut Connection| redis::cmd("GET").arg(name_of(key)).query(line);
+        let bytes: Option<Vec<u8>> = self.with(log, privilege, ask)?;
+        Entry::from_bytes(&bytes?)
+    }
+
+    /// Tells it of new results.
+    pub(super) fn set(&self, results: &[(Key, Entry)], log: &dyn Log, privilege: &dyn Privilege) {
+        if results.is_empty() {
+            return;
+        }
+        let mut pipe = redis::pipe();
+        let seconds = KEPT.as_secs();
+        for (key, entry) in results {
+            pipe.cmd("SET").arg(name_of(key)).arg(entry.to_bytes()).arg("EX").arg(seconds).ignore();
+        }
+        self.with(log, privilege, |line| pipe.query::<()>(line));
+    }
+
+    fn with<T>(
+        &self,
+        log: &dyn Log,
+        privilege: &dyn Privilege,
+        work: impl FnOnce(&mut Connection) -> Result<T, RedisError>,
+    ) -> Option<T> {
+        let mut line = locked(&self.line);
+        let was_down = match *line {
+            Line::Down(until) if Instant::now() < until => return None,
+            Line::Down(_) => true,
+            Line::Closed | Line::Open(_) => false,
+        };
+        match self.connected(&mut line, privilege).and_then(work) {
+            Ok(done) => {
+                if was_down {
+                    log.line(Level::Notice, &format!("cache server {} is back", self.address));
+                }
+                Some(done)
+            }
+            Err(error) => {
+                if !was_down {
+                    let text = format!(
+                        "cache server {} is down ({error}): results of other servers are not known, and files are \
+                         scanned here instead",
+                        self.address
+                    );
+                    log.line(Level::Error, &text);
+                }
+                *line = Line::Down(Instant::now() + PAUSE);
+                None
+            }
+        }
+    }
+
+    fn connected<'a>(
+        &self,
+        line: &'a mut Line,
+        privilege: &dyn Privilege,
+    ) -> Result<&'a mut Connection, RedisError> {
+        if !matches!(line, Line::Open(_)) {
+            // A socket may let root in alone.
+            let connection = privilege.raised(|| self.client.get_connection_with_timeout(TIMEOUT))?;
+            connection.set_read_timeout(Some(TIMEOUT))?;
+            connection.set_write_timeout(Some(TIMEOUT))?;
+            *line = Line::Open(Box::new(connection));
+        }
+        match line {
+            Line::Open(connection) => Ok(connection),
+            Line::Closed | Line::Down(_) => Err(RedisError::from((redis::ErrorKind::Io, "no connection"))),
+        }
+    }
+}
+
+/// The same on every server that has the filesystem mounted.
+fn name_of(key: &Key) -> String {
+    let hex: String = key.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("vscan:1:{hex}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_that_cost_no_lookup_are_taken() {
+        for good in ["redis://192.0.2.7:6379/0", "redis://:secret@192.0.2.7/", "redis://[2001:db8::7]:6379/1"]
+        {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        assert_eq!(check("redis+unix:///run/redis/redis.sock"), Ok(()));
+        for bad in ["", "192.0.2.7", "http://192.0.2.7/", "redis://cache.example.com/"] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+}
