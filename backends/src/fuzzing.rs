@@ -371,9 +371,11 @@ mod tests {
         let manifest = std::fs::read_to_string(format!("{fuzz}/Cargo.toml")).unwrap();
         for scanner in SCANNERS {
             let scheme = scanner.scheme;
-            let target = std::fs::read_to_string(format!("{fuzz}/fuzz_targets/{scheme}.rs")).unwrap();
-            assert!(target.contains(&format!("dialogue(\"{scheme}\", ")), "{target}");
-            assert!(manifest.contains(&format!("name = \"{scheme}\"")), "{scheme} in fuzz/Cargo.toml");
+            let target = format!("fuzz_targets/{scheme}.rs");
+            let text = std::fs::read_to_string(format!("{fuzz}/{target}"))
+                .unwrap_or_else(|error| panic!("fuzz/{target}: {error}"));
+            assert!(text.contains(&format!("dialogue(\"{scheme}\", ")), "fuzz/{target}: {text}");
+            assert!(manifest.contains(&format!("name = \"{scheme}\"")), "{scheme} is not in fuzz/Cargo.toml");
         }
     }
 }
