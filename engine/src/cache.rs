@@ -46,7 +46,6 @@ impl Known {
 /// Results by file, the least recently used one leaving first.
 pub struct Cache {
     entries: Option<LruCache<FileKey, Entry>>,
-    lifetime: Option<Duration>,
 }
 
 /// How a result came about.
@@ -72,23 +71,28 @@ struct Entry {
 }
 
 impl Cache {
-    /// A cache of this many entries (0: none), each good for `lifetime` (`None`: as long as the file stays the same).
-    pub fn new(entries: usize, lifetime: Option<Duration>) -> Self {
-        let off = lifetime == Some(Duration::ZERO);
+    /// A cache of this many entries (0: none).
+    pub fn new(entries: usize) -> Self {
         // Not `LruCache::new`, which takes the memory of a full cache at once, in every smbd.
-        let entries = NonZeroUsize::new(entries).filter(|_| !off).map(|limit| {
+        let entries = NonZeroUsize::new(entries).map(|limit| {
             let mut cache = LruCache::unbounded();
             cache.resize(limit);
             cache
         });
-        Self { entries, lifetime }
+        Self { entries }
     }
 
-    /// What is known of the file in exactly this state, by these signatures.
-    pub fn lookup(&mut self, identity: &Identity, signatures: u64, now: Instant) -> Option<&Known> {
+    /// What is known of the file in exactly this state, by these signatures, if it is no older than `lifetime`.
+    pub fn lookup(
+        &mut self,
+        identity: &Identity,
+        signatures: u64,
+        lifetime: Option<Duration>,
+        now: Instant,
+    ) -> Option<&Known> {
         let entries = self.entries.as_mut()?;
         let entry = entries.peek(&identity.key)?;
-        let too_old = self.lifetime.is_some_and(|l| now.saturating_duration_since(entry.stored) >= l);
+        let too_old = lifetime.is_some_and(|most| now.saturating_duration_since(entry.stored) >= most);
         if too_old || entry.identity != *identity || entry.signatures != signatures {
             entries.pop(&identity.key);
             return None;
@@ -141,11 +145,14 @@ mod tests {
     #[test]
     fn remembers_a_file_until_it_changes() {
         let now = Instant::now();
-        let mut cache = Cache::new(10, None);
+        let mut cache = Cache::new(10);
         cache.store(file(7, 1000), Known::Clean, &scan(at_ms(2000), now));
-        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, now), Some(&Known::Clean));
-        assert_eq!(cache.lookup(&Identity { mtime: FileTime(1), ..file(7, 1000) }, SIGNATURES, now), None);
-        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, now), None, "a change removes the entry");
+        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, None, now), Some(&Known::Clean));
+        assert_eq!(
+            cache.lookup(&Identity { mtime: FileTime(1), ..file(7, 1000) }, SIGNATURES, None, now),
+            None
+        );
+        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, None, now), None, "a change removes the entry");
     }
 
     #[test]
@@ -159,58 +166,58 @@ mod tests {
             file(8, 1000),
         ];
         for other in others {
-            let mut cache = Cache::new(10, None);
+            let mut cache = Cache::new(10);
             cache.store(known, Known::Clean, &scan(at_ms(2000), now));
-            assert_eq!(cache.lookup(&other, SIGNATURES, now), None, "{other:?}");
+            assert_eq!(cache.lookup(&other, SIGNATURES, None, now), None, "{other:?}");
         }
     }
 
     #[test]
     fn forgets_what_is_too_old() {
         let now = Instant::now();
-        let mut cache = Cache::new(10, Some(Duration::from_secs(5)));
+        let mut cache = Cache::new(10);
+        let lifetime = Some(Duration::from_secs(5));
         cache.store(file(7, 1000), Known::Clean, &scan(at_ms(2000), now));
-        assert!(cache.lookup(&file(7, 1000), SIGNATURES, now + Duration::from_secs(4)).is_some());
-        assert!(cache.lookup(&file(7, 1000), SIGNATURES, now + Duration::from_secs(5)).is_none());
+        assert!(cache.lookup(&file(7, 1000), SIGNATURES, lifetime, now + Duration::from_secs(4)).is_some());
+        assert!(cache.lookup(&file(7, 1000), SIGNATURES, lifetime, now + Duration::from_secs(5)).is_none());
     }
 
     #[test]
     fn forgets_what_other_signatures_have_said() {
         let now = Instant::now();
-        let mut cache = Cache::new(10, None);
+        let mut cache = Cache::new(10);
         cache.store(file(7, 1000), Known::Clean, &scan(at_ms(2000), now));
-        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES + 1, now), None);
+        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES + 1, None, now), None);
     }
 
     #[test]
     fn refuses_a_result_that_a_write_in_the_same_tick_could_outdate() {
         let now = Instant::now();
-        let mut cache = Cache::new(10, None);
+        let mut cache = Cache::new(10);
         cache.store(file(7, 1000), Known::Clean, &scan(at_ms(1020), now));
-        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, now), None);
+        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, None, now), None);
         cache.store(file(7, 1000), Known::Clean, &scan(at_ms(1021), now));
-        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, now), Some(&Known::Clean));
+        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, None, now), Some(&Known::Clean));
     }
 
     #[test]
     fn the_least_recently_used_entry_leaves_first() {
         let now = Instant::now();
-        let mut cache = Cache::new(2, None);
+        let mut cache = Cache::new(2);
         for ino in [1, 2] {
             cache.store(file(ino, 1000), Known::Clean, &scan(at_ms(2000), now));
         }
-        assert!(cache.lookup(&file(1, 1000), SIGNATURES, now).is_some());
+        assert!(cache.lookup(&file(1, 1000), SIGNATURES, None, now).is_some());
         cache.store(file(3, 1000), Known::Clean, &scan(at_ms(2000), now));
-        assert!(cache.lookup(&file(2, 1000), SIGNATURES, now).is_none());
-        assert!(cache.lookup(&file(1, 1000), SIGNATURES, now).is_some());
+        assert!(cache.lookup(&file(2, 1000), SIGNATURES, None, now).is_none());
+        assert!(cache.lookup(&file(1, 1000), SIGNATURES, None, now).is_some());
     }
 
     #[test]
-    fn zero_entries_or_zero_lifetime_switch_it_off() {
+    fn zero_entries_switch_it_off() {
         let now = Instant::now();
-        for mut cache in [Cache::new(0, None), Cache::new(9, Some(Duration::ZERO))] {
-            cache.store(file(7, 1000), Known::Clean, &scan(at_ms(2000), now));
-            assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, now), None);
-        }
+        let mut cache = Cache::new(0);
+        cache.store(file(7, 1000), Known::Clean, &scan(at_ms(2000), now));
+        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, None, now), None);
     }
 }

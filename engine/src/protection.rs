@@ -25,7 +25,7 @@ use crate::privilege::Privilege;
 use crate::report::{self, Finding};
 use crate::scan::pool::{Answer, Pool};
 use crate::scan::spool;
-use crate::settings::{Lifetime, Settings};
+use crate::settings::Settings;
 use crate::shared::{Entry, Key, SharedCache};
 use crate::trusted::Trusted;
 
@@ -148,16 +148,7 @@ impl Protection {
         notify: Box<dyn Notify>,
         refuses_all: bool,
     ) -> Self {
-        let cache = match settings.cache {
-            None => Cache::new(0, None),
-            Some(limits) => Cache::new(
-                limits.entries,
-                match limits.lifetime {
-                    Lifetime::Unlimited => None,
-                    Lifetime::For(lifetime) => Some(lifetime),
-                },
-            ),
-        };
+        let cache = Cache::new(settings.cache.map_or(0, |limits| limits.entries));
         if let Some(directory) = &settings.spool_directory {
             // What an smbd that was killed has left behind.
             (*privilege).raised(|| spool::sweep(directory, SystemTime::now()));

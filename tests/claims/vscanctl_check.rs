@@ -67,6 +67,27 @@ fn a_quarantine_and_a_configuration_that_others_can_write_to_are_mistakes() {
 }
 
 #[test]
+fn the_directories_of_results_and_of_events_must_be_roots_alone() {
+    let smbd = Smbd::with(Share::vscan(SHARE, &conf(&clamav(), "")));
+    for (setting, directory) in [("cache directory", "vscan-cache"), ("notify spool", "spool")] {
+        let at = smbd.path(directory);
+        smbd.vscanctl(&["check"]).exits(0).says(&["ok", setting, directory, "is not there yet"]);
+        fs::create_dir(&at).unwrap();
+        fs::set_permissions(&at, Permissions::from_mode(0o777)).unwrap();
+        smbd.vscanctl(&["check"]).exits(1).says(&["MISTAKE", setting, directory, "cannot be used"]);
+        fs::set_permissions(&at, Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::chown(&at, Some(1), None).unwrap();
+        smbd.vscanctl(&["check"]).exits(1).says(&["MISTAKE", setting, directory, "cannot be used"]);
+        std::os::unix::fs::chown(&at, Some(0), None).unwrap();
+        smbd.vscanctl(&["check"]).exits(0).says(&["ok", setting, directory, "nobody but root", "free"]);
+        fs::remove_dir(&at).unwrap();
+        fs::write(&at, "").unwrap();
+        smbd.vscanctl(&["check"]).exits(1).says(&["MISTAKE", setting, directory, "cannot be used"]);
+        fs::remove_file(&at).unwrap();
+    }
+}
+
+#[test]
 fn json_has_every_setting_with_its_source() {
     let share = Share::vscan(SHARE, &conf(&clamav(), "")).option("vscan:scan timeout", "20");
     let smbd = Smbd::with(share);

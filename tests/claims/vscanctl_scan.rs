@@ -104,7 +104,11 @@ fn an_interruption_ends_it_cleanly() {
     kill_process(pid, Signal::INT).unwrap();
     it.scanner.release();
     let said: Said = running.wait_with_output().unwrap().into();
-    let said = said.exits(130).says(&["2 files", "2 clean"]);
+    let said = said.exits(130).says(&[" files, ", "0 infected"]);
+    // How many it begins between the signal and its notice is up to the machine.
+    let files: usize =
+        said.out.split_once(" files, ").unwrap().0.rsplit('\n').next().unwrap().parse().unwrap();
+    assert!((2..50).contains(&files), "{}", said.out);
     assert!(said.err.contains("goes on where this one has stopped"), "{}", said.err);
 }
 

@@ -13,7 +13,7 @@ mod template;
 pub use channels::{Channels, Commands, Mail, MailSecurity, MailServer, Messenger, Pace, Webhook};
 pub use event::{ActionTaken, Event, FileEvent, Kind, Occurrence, Rights, Session};
 pub use outbox::{Notify, Outbox, Unheard};
-pub use spool::{Attendance, Spool, Stored};
+pub use spool::{Attendance, Room, Spool, Stored};
 pub use template::{fill, fill_bytes};
 
 #[cfg(test)]

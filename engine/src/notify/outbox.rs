@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::spool::MOST_EVENTS;
+use super::spool::{MOST_EVENTS, Room};
 use super::{Event, Spool, Stored};
 use crate::log::{Level, Log, Printable};
 use crate::privilege::Privilege;
@@ -34,13 +34,19 @@ impl Notify for Unheard {
 pub struct Outbox {
     spool: PathBuf,
     program: PathBuf,
+    room: Room,
     complained: Cell<Option<Instant>>,
 }
 
 impl Outbox {
     /// `notify spool` and `notify program`.
     pub fn new(spool: &Path, program: &Path) -> Self {
-        Self { spool: spool.to_owned(), program: program.to_owned(), complained: Cell::new(None) }
+        Self {
+            spool: spool.to_owned(),
+            program: program.to_owned(),
+            room: Room::default(),
+            complained: Cell::new(None),
+        }
     }
 
     /// Puts events into the spool and sees to it that somebody sends them. What goes wrong is logged, once an hour.
@@ -56,7 +62,7 @@ impl Outbox {
             format!("{shown} (notify spool): {error}: nobody is told of {events_lost} events")
         };
         let spool = Spool::open(&self.spool).map_err(in_spool)?;
-        let stored = spool.store(events).map_err(in_spool)?;
+        let stored = spool.store(events, &self.room, Instant::now()).map_err(in_spool)?;
         if !spool.is_attended().map_err(in_spool)? {
             self.start()?;
         }

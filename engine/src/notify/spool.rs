@@ -3,6 +3,7 @@
 //! An event says which commands are to be run, so only root may put one there: the directory is root's alone, or it is
 //! not used. An event is there whole or not at all, because it gets its name when it is written.
 
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
@@ -10,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{
     AtFlags, Dir, FlockOperation, Mode, OFlags, flock, fstat, ftruncate, open, openat, renameat, unlinkat,
@@ -19,8 +21,11 @@ use rustix::process::geteuid;
 
 use super::Event;
 
-/// More events are counted, not kept.
+/// More events are counted, not kept. It can become some more: see [`Room`].
 pub(super) const MOST_EVENTS: usize = 20_000;
+
+/// To count 10,000 events takes milliseconds, in which a client waits; so a process counts them no more often than this.
+const COUNT_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// One byte for each event that was not kept.
 const OVERFLOW: &str = "overflow";
@@ -33,6 +38,32 @@ const SUFFIX: &[u8] = b".json";
 /// The directory of events.
 pub struct Spool {
     dir: OwnedFd,
+}
+
+/// How many more events the spool takes, as far as one process knows: others store events as well, and one removes them.
+#[derive(Default)]
+pub struct Room {
+    counted: Cell<Option<Instant>>,
+    left: Cell<usize>,
+}
+
+impl Room {
+    /// For how many of so many events there is room, which is theirs from now on.
+    fn take(
+        &self,
+        wanted: usize,
+        now: Instant,
+        count: impl FnOnce() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let is_old = |counted| now.saturating_duration_since(counted) >= COUNT_AGAIN_AFTER;
+        if self.counted.get().is_none_or(is_old) {
+            self.left.set(MOST_EVENTS.saturating_sub(count()?));
+            self.counted.set(Some(now));
+        }
+        let taken = wanted.min(self.left.get());
+        self.left.set(self.left.get() - taken);
+        Ok(taken)
+    }
 }
 
 /// What became of some events.
@@ -51,9 +82,21 @@ pub struct Attendance(#[expect(dead_code, reason = "the lock ends with it")] Own
 impl Spool {
     /// Opens the directory, or makes it. It must belong to the user of this process, and to nobody else.
     pub fn open(path: &Path) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        Self::open_existing(path)
+    }
+
+    /// Whether there is such a directory; an error if it would not be used. Makes nothing.
+    pub fn is_there(path: &Path) -> io::Result<bool> {
+        match Self::open_existing(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            found => found.map(|_| true),
+        }
+    }
+
+    fn open_existing(path: &Path) -> io::Result<Self> {
         // Without a trailing slash, which would follow a symbolic link.
         let path: PathBuf = path.components().collect();
-        DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let dir = open(&path, flags, Mode::empty())?;
         let stat = fstat(&dir)?;
@@ -64,9 +107,8 @@ impl Spool {
     }
 
     /// Puts events into the spool, as far as there is room.
-    pub fn store(&self, events: &[Event]) -> io::Result<Stored> {
-        let room = MOST_EVENTS.saturating_sub(self.names()?.len());
-        let (kept, rest) = events.split_at(room.min(events.len()));
+    pub fn store(&self, events: &[Event], room: &Room, now: Instant) -> io::Result<Stored> {
+        let (kept, rest) = events.split_at(room.take(events.len(), now, || self.count())?);
         for event in kept {
             self.store_one(event)?;
         }
@@ -122,15 +164,26 @@ impl Spool {
     /// The names of all events, oldest first.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
+        self.each_name(|name| names.push(OsStr::from_bytes(name).to_owned()))?;
+        names.sort();
+        Ok(names)
+    }
+
+    fn count(&self) -> io::Result<usize> {
+        let mut count = 0;
+        self.each_name(|_| count += 1)?;
+        Ok(count)
+    }
+
+    fn each_name(&self, mut visit: impl FnMut(&[u8])) -> io::Result<()> {
         for entry in Dir::read_from(&self.dir)? {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name.ends_with(SUFFIX) && !name.starts_with(b".") {
-                names.push(OsStr::from_bytes(name).to_owned());
+                visit(name);
             }
         }
-        names.sort();
-        Ok(names)
+        Ok(())
     }
 
     /// Reads an event.
@@ -167,5 +220,51 @@ impl Spool {
     pub fn open_private(&self, name: &str, flags: OFlags) -> io::Result<File> {
         let flags = flags | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(openat(&self.dir, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::tests::infected;
+
+    fn events(ids: &[&str]) -> Vec<Event> {
+        ids.iter().map(|id| Event { id: (*id).to_owned(), ..infected(b"/srv/data/a") }).collect()
+    }
+
+    #[test]
+    fn events_are_counted_now_and_then() {
+        let (room, start) = (Room::default(), Instant::now());
+        let taken = |wanted, after, counted: Option<usize>| {
+            let mut is_counted = false;
+            let taken = room.take(wanted, start + after, || {
+                is_counted = true;
+                Ok(counted.unwrap_or(0))
+            });
+            assert_eq!(is_counted, counted.is_some());
+            taken.unwrap()
+        };
+        let moment = COUNT_AGAIN_AFTER / 2;
+        assert_eq!(taken(2, Duration::ZERO, Some(MOST_EVENTS - 3)), 2);
+        assert_eq!(taken(2, moment, None), 1);
+        assert_eq!(taken(2, moment, None), 0);
+        assert_eq!(taken(2, COUNT_AGAIN_AFTER, Some(MOST_EVENTS + 7)), 0, "others have stored some");
+        assert_eq!(taken(2, COUNT_AGAIN_AFTER + moment, None), 0);
+        assert_eq!(taken(2, 2 * COUNT_AGAIN_AFTER, Some(5)), 2, "somebody has removed some");
+    }
+
+    #[test]
+    fn what_is_too_much_is_counted_until_there_is_room() {
+        let home = tempfile::tempdir().unwrap();
+        let spool = Spool::open(&home.path().join("spool")).unwrap();
+        let now = Instant::now();
+        let room = Room { counted: Cell::new(Some(now)), left: Cell::new(2) };
+        assert_eq!(spool.store(&events(&["1", "2", "3"]), &room, now).unwrap(), Stored::Not(1));
+        assert_eq!(spool.store(&events(&["4"]), &room, now).unwrap(), Stored::Not(1));
+        assert_eq!((spool.count().unwrap(), spool.take_overflow().unwrap()), (2, 2));
+        let later = now + COUNT_AGAIN_AFTER;
+        assert_eq!(spool.store(&events(&["5"]), &room, later).unwrap(), Stored::All);
+        assert_eq!(spool.names().unwrap(), ["1.json", "2.json", "5.json"]);
+        assert_eq!(room.left.get(), MOST_EVENTS - 3);
     }
 }

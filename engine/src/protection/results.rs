@@ -20,6 +20,9 @@ use crate::sys::lease::{Writers, writers};
 /// Results that have no version of the signatures yet; beyond this, they are not shared.
 const MOST_UNVERSIONED: usize = 256;
 
+/// How long a result is believed whose signatures have no version: nobody would notice newer ones.
+const LONGEST_UNVERSIONED: Duration = Duration::from_secs(60 * 60);
+
 /// How long the end of a process may wait for the version that its results need to be shared.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
@@ -53,7 +56,9 @@ impl Protection {
     /// What is known of the file in exactly this state.
     pub(super) fn recall(&self, place: &Place<'_>, identity: &Identity) -> Option<Known> {
         let signatures = self.signatures();
-        if let Some(known) = self.cache.borrow_mut().lookup(identity, signatures, Instant::now()) {
+        if let Some(known) =
+            self.cache.borrow_mut().lookup(identity, signatures, self.lifetime(), Instant::now())
+        {
             self.count(Event::HitOwn);
             return Some(known.clone());
         }
@@ -88,12 +93,21 @@ impl Protection {
         Some(entry)
     }
 
-    /// How long a result may be used.
-    fn lifetime(&self) -> Option<Duration> {
-        match self.settings.cache?.lifetime {
+    /// How long a result may be used: `lru file entry lifetime`, but not for long if nothing tells of new signatures.
+    pub(super) fn lifetime(&self) -> Option<Duration> {
+        let wanted = match self.settings.cache?.lifetime {
             Lifetime::Unlimited => None,
             Lifetime::For(lifetime) => Some(lifetime),
+        };
+        match self.asks_for_signatures() && self.pool.tells_versions() {
+            true => wanted,
+            false => Some(wanted.map_or(LONGEST_UNVERSIONED, |wanted| wanted.min(LONGEST_UNVERSIONED))),
         }
+    }
+
+    /// Whether scanners are asked for the versions of their signatures.
+    fn asks_for_signatures(&self) -> bool {
+        self.settings.signature_check_interval.is_some()
     }
 
     /// Remembers a result for this process, and hands it over for the others.
@@ -134,8 +148,7 @@ impl Protection {
     /// A number for the signatures that are current: the same in all processes. None before the scanners were asked.
     pub(super) fn shared_signatures(&self) -> Option<u64> {
         let all = self.epoch.stamp(Fingerprint::new());
-        let are_asked = self.settings.signature_check_interval.is_some();
-        Some(self.pool.stamp(are_asked, all)?.finish())
+        Some(self.pool.stamp(self.asks_for_signatures(), all)?.finish())
     }
 
     fn heard(&self, spec: &str) -> Option<(String, Duration)> {

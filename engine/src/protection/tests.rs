@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vscan_backends::command::CommandOptions;
 
@@ -13,7 +13,7 @@ use super::*;
 use crate::log::Level;
 use crate::notify::Unheard;
 use crate::privilege::AsIs;
-use crate::settings::ScannerMode;
+use crate::settings::{Lifetime, ScannerMode};
 
 /// What a daemon says to a command; None hangs up.
 type Answers = Box<dyn FnMut(&str) -> Option<String> + Send>;
@@ -114,6 +114,15 @@ impl Bench {
         }
     }
 
+    /// Whether the file would still be known as clean if it had been scanned so long ago.
+    fn knows_after(&self, age: Duration) -> bool {
+        let path = self.file.as_os_str().as_bytes();
+        let identity = identity_of(std::fs::File::open(&self.file).unwrap().as_fd());
+        let (signatures, stored) = (self.protection.signatures(), Instant::now().checked_sub(age).unwrap());
+        self.protection.cache.borrow_mut().learn(identity, Known::Clean, signatures, stored);
+        self.protection.recall(&Place { path, path_in_share: path }, &identity) == Some(Known::Clean)
+    }
+
     fn allows(&self) -> bool {
         matches!(self.open(), Judgement::Allowed(Allowance::Exactly(_)))
     }
@@ -206,6 +215,80 @@ fn a_version_that_is_not_told_voids_nothing() {
         assert!(bench.allows());
         assert_eq!(daemon.scans(), 1);
     }
+}
+
+#[test]
+fn a_result_without_a_version_of_the_signatures_is_believed_for_an_hour() {
+    let hour = Duration::from_secs(60 * 60);
+    let told = Arc::new(Mutex::new(Some("ClamAV 1/1")));
+    let version = told.clone();
+    let (telling, silent) = (
+        Daemon::new(Box::new(move |command| {
+            let version = version.lock().unwrap().unwrap_or("COMMAND UNAVAILABLE");
+            Some(if command == "VERSION" { version } else { CLEAN }.to_owned())
+        })),
+        Daemon::saying(CLEAN),
+    );
+    let mut bench = Bench::new(&[&telling], ScannerMode::First);
+    assert_eq!(bench.protection.lifetime(), Some(hour), "not asked yet");
+    check(&bench);
+    assert_eq!(bench.protection.lifetime(), Some(7 * 24 * hour));
+    assert!(bench.allows() && bench.knows_after(2 * hour));
+    *told.lock().unwrap() = None;
+    check(&bench);
+    assert_eq!(bench.protection.lifetime(), Some(hour), "it does not tell any more");
+    assert!(bench.knows_after(hour / 2) && !bench.knows_after(hour));
+    *told.lock().unwrap() = Some("ClamAV 1/1");
+    check(&bench);
+    assert!(bench.knows_after(2 * hour));
+
+    let interval = bench.protection.settings.signature_check_interval.take();
+    assert_eq!(bench.protection.lifetime(), Some(hour), "nobody asks");
+    bench.protection.settings.signature_check_interval = interval;
+    let lifetime = |bench: &mut Bench, lifetime| {
+        bench.protection.settings.cache.as_mut().unwrap().lifetime = lifetime;
+        bench.protection.lifetime()
+    };
+    assert_eq!(lifetime(&mut bench, Lifetime::Unlimited), None);
+    assert_eq!(lifetime(&mut bench, Lifetime::For(hour / 2)), Some(hour / 2));
+
+    let mut bench = Bench::new(&[&telling, &silent], ScannerMode::All);
+    bench.protection.settings.signature_check_interval = Some(hour);
+    check(&bench);
+    assert!(bench.protection.begin_check().is_none(), "both were asked, one of them above");
+    for wanted in [Lifetime::For(7 * 24 * hour), Lifetime::Unlimited] {
+        assert_eq!(lifetime(&mut bench, wanted), Some(hour), "one does not tell");
+    }
+    assert_eq!(lifetime(&mut bench, Lifetime::For(hour / 2)), Some(hour / 2));
+}
+
+#[test]
+fn a_scanner_that_cannot_be_reached_has_no_new_signatures() {
+    let version = Arc::new(Mutex::new(Some("ClamAV 1/1".to_owned())));
+    let told = version.clone();
+    let daemon = Daemon::new(Box::new(move |_| told.lock().unwrap().clone()));
+    let bench = Bench::new(&[&daemon], ScannerMode::First);
+    check(&bench);
+    let before = bench.protection.lifetime();
+    *version.lock().unwrap() = None;
+    check(&bench);
+    assert_eq!(bench.protection.lifetime(), before);
+}
+
+#[test]
+fn the_first_version_after_a_silence_voids_what_was_found_in_it() {
+    let version = Arc::new(Mutex::new("rubbish"));
+    let told = version.clone();
+    let daemon = Daemon::new(Box::new(move |command| {
+        Some(if command == "VERSION" { *told.lock().unwrap() } else { CLEAN }.to_owned())
+    }));
+    let bench = Bench::new(&[&daemon], ScannerMode::First);
+    check(&bench);
+    assert!(bench.allows());
+    *version.lock().unwrap() = "ClamAV 1/1";
+    check(&bench);
+    assert!(bench.allows());
+    assert_eq!(daemon.scans(), 2);
 }
 
 /// Asks for the version, and waits for the answer.

@@ -44,17 +44,24 @@ impl Signatures {
         self.changes.get()
     }
 
+    fn are_told(&self) -> bool {
+        self.version.borrow().is_some() && !self.is_silent.get()
+    }
+
     fn is_due(&self, now: Instant, interval: Duration) -> bool {
         let is_time = |asked: Instant| now.saturating_duration_since(asked) >= interval;
         !self.is_asking.get() && self.asked.get().is_none_or(is_time)
     }
 
-    /// The former version, if this is another one. The first version that is heard of is no change.
+    /// The former version, if this is another one. The first version that is heard of is no change, unless it was asked
+    /// for in vain before: nobody knows whether it was the same then.
     fn told(&self, version: &str) -> Option<String> {
-        self.is_silent.set(false);
-        let former = self.version.replace(Some(version.to_owned())).filter(|former| former != version)?;
-        self.changes.set(self.changes.get() + 1);
-        Some(former)
+        let was_silent = self.is_silent.replace(false);
+        let former = self.version.replace(Some(version.to_owned()));
+        if former.as_deref().map_or(was_silent, |former| former != version) {
+            self.changes.set(self.changes.get() + 1);
+        }
+        former.filter(|former| former != version)
     }
 }
 
@@ -62,6 +69,11 @@ impl Pool {
     /// A number that is another one as soon as the signatures of any scanner have changed.
     pub fn signature_changes(&self) -> u64 {
         self.members().map(|member| member.health.signatures.changes()).sum()
+    }
+
+    /// Whether new signatures of every scanner are noticed: each tells its version.
+    pub(crate) fn tells_versions(&self) -> bool {
+        self.members().map(|member| &member.health.signatures).all(Signatures::are_told)
     }
 
     /// Adds the versions of all scanners; none while one has not been asked yet. With `are_asked` false, nobody ever is.
@@ -181,7 +193,11 @@ impl Check {
             }
             (Ok(_), None) => {}
         }
-        signatures.is_silent.set(true);
+        // One that has told before, and cannot be reached now, has nothing new to tell.
+        let was_asked = !matches!(outcome, Err(Fault::Transport(_) | Fault::Caller(_)));
+        if was_asked || signatures.version.borrow().is_none() {
+            signatures.is_silent.set(true);
+        }
         None
     }
 }

@@ -57,7 +57,7 @@ impl Kind {
         match self {
             Self::YesNo => "yes or no".to_owned(),
             Self::Size => "bytes, or a number with K, M, G or T".to_owned(),
-            Self::Duration => "seconds, or a number with ms, s, m or h".to_owned(),
+            Self::Duration => "seconds, or a number with ms, s, m, h or d".to_owned(),
             Self::Number => "a whole number".to_owned(),
             Self::Choice(words) => format!("one of: {}", words().join(", ")),
             Self::Regexp => "a regular expression".to_owned(),

@@ -111,7 +111,8 @@ fn a_bad_value_gets_one_line_and_the_protective_value() {
     let expected = "/etc/samba/x.conf, line 2: max file size = 10X: is not a size: use bytes, or a number with K, M, G \
                     or T; in force: max file size = 0";
     assert!(lines.contains(&expected.to_owned()), "{lines:#?}");
-    let sound = Settings { files_over_the_limit: OverLimit::Deny, ..Settings::default() };
+    let mut sound = Settings { files_over_the_limit: OverLimit::Deny, ..Settings::default() };
+    sound.cache.as_mut().unwrap().lifetime = Lifetime::For(Duration::from_secs(60 * 60));
     assert_eq!(format!("{:?}", loaded.settings), format!("{sound:?}"));
 }
 

@@ -90,7 +90,7 @@ fn duration(text: &str) -> Result<(Duration, bool), String> {
         };
         Some((duration?, !unit.is_empty()))
     });
-    parsed.ok_or_else(|| "is not a time: use seconds, or a number with ms, s, m or h".to_owned())
+    parsed.ok_or_else(|| "is not a time: use seconds, or a number with ms, s, m, h or d".to_owned())
 }
 
 /// A time to wait, and a remark when a number without a unit was taken as vfs_virusfilter's milliseconds.
@@ -293,6 +293,7 @@ mod tests {
         assert_eq!(lifetime("0"), Ok(None));
         assert_eq!(lifetime("5000"), Ok(Some(Lifetime::For(Duration::from_secs(5000)))));
         assert_eq!(lifetime("1h"), Ok(Some(Lifetime::For(Duration::from_secs(3600)))));
+        assert_eq!(lifetime("7d"), Ok(Some(Lifetime::For(Duration::from_secs(7 * 24 * 3600)))));
         assert!(lifetime("-2").is_err());
     }
 

@@ -196,12 +196,20 @@ impl Directory {
 /// A directory that nobody else can change.
 fn prepare(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).recursive(true).create(path)?;
-    let about = fs::symlink_metadata(path)?;
+    is_there(path).map(drop)
+}
+
+/// Whether there is such a directory; an error if others can change what is there.
+pub(super) fn is_there(path: &Path) -> io::Result<bool> {
+    let about = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        about => about?,
+    };
     let us = rustix::process::geteuid().as_raw();
     if !about.is_dir() || about.uid() != us || about.mode() & 0o022 != 0 {
         return Err(io::Error::other("it must be a directory of root's that nobody else can write to"));
     }
-    Ok(())
+    Ok(true)
 }
 
 fn owned_file(path: &Path) -> io::Result<File> {

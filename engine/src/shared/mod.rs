@@ -18,6 +18,7 @@ mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::io;
 use std::mem;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -112,6 +113,11 @@ pub enum Flush<'a> {
 static OPEN: Mutex<Option<HashMap<PathBuf, Arc<SharedCache>>>> = Mutex::new(None);
 
 impl SharedCache {
+    /// Whether there is a directory for a cache, and not yet what is in it; an error if it would not be used. Makes nothing.
+    pub fn has_directory(path: &Path) -> io::Result<bool> {
+        directory::is_there(path)
+    }
+
     /// The cache in this directory, opened if it is the first time. Not before smbd has forked the process that serves a
     /// client. Trouble is logged, and leaves a cache that knows nothing for a while.
     pub fn open(directory: &Path, entries: u64, log: &dyn Log, privilege: &dyn Privilege) -> Arc<Self> {

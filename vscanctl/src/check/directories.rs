@@ -1,15 +1,17 @@
 //! Directories and files that vscan works with: who owns them, who may write there, and on which filesystem they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::statvfs;
+use rustix::fs::{Access, access, statvfs};
 use serde::Serialize;
 use vscan_engine::action::{Bytes, Quarantine};
+use vscan_engine::notify::Spool;
 use vscan_engine::settings::Size;
+use vscan_engine::shared::SharedCache;
 
 use crate::output::{Remark, exact, reason, shown};
 use crate::shares::Share;
@@ -36,6 +38,19 @@ pub fn check(shares: &[&Share]) -> Vec<DirectoryReport> {
     }
     for (path, shares) in quarantines {
         reports.extend(report(path, "quarantine", Some(quarantine(path, &shares))));
+    }
+    let caches: BTreeSet<&Path> = protected()
+        .filter_map(|(_, loaded)| Some(loaded.settings.shared_cache.as_ref()?.directory.as_path()))
+        .collect();
+    for path in caches {
+        let is_there = SharedCache::has_directory(path);
+        reports.extend(report(path, "cache", Some(made_if_missing("cache directory", path, is_there))));
+    }
+    let spools: BTreeSet<&Path> =
+        protected().map(|(_, loaded)| loaded.settings.notify.spool.as_path()).collect();
+    for path in spools {
+        let is_there = Spool::is_there(path);
+        reports.extend(report(path, "spool", Some(made_if_missing("notify spool", path, is_there))));
     }
     for (share, _) in protected().filter(|(share, _)| !share.has_macros()) {
         reports.extend(report(&share.path, "share", root(share)));
@@ -94,6 +109,37 @@ fn quarantine(path: &Path, shares: &[&Share]) -> Remark {
             }
             Remark::ok(text)
         }
+    }
+}
+
+/// A directory that vscan makes for itself.
+fn made_if_missing(setting: &str, path: &Path, is_there: io::Result<bool>) -> Remark {
+    let at = shown(path);
+    match is_there {
+        Ok(true) => {
+            Remark::ok(format!("{setting} {at}: nobody but root can write to it, {}", filesystem(path)))
+        }
+        Ok(false) => match can_be_made(path) {
+            Ok(()) => {
+                Remark::ok(format!("{setting} {at} is not there yet: vscan makes it when it is needed"))
+            }
+            Err(error) => Remark::mistake(format!(
+                "{setting} {at} is not there, and vscan cannot make it: {}",
+                reason(&error)
+            )),
+        },
+        Err(error) => Remark::mistake(format!("{setting} {at} cannot be used: {}", reason(&error))),
+    }
+}
+
+/// Whether something can be made in the innermost directory on the way that is there.
+fn can_be_made(path: &Path) -> io::Result<()> {
+    let is_missing = |directory: &&Path| {
+        std::fs::metadata(directory).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    match path.ancestors().skip(1).find(|directory| !is_missing(directory)) {
+        Some(directory) => Ok(access(directory, Access::WRITE_OK | Access::EXEC_OK)?),
+        None => Ok(()),
     }
 }
 

@@ -104,3 +104,14 @@ fn a_restore_removes_nothing_that_somebody_has_written() {
     assert!(rig.share("a.doc.VIRUS.txt").exists());
     assert_eq!(fs::read_dir(rig.share("")).unwrap().count(), 2, "and no hidden name is left");
 }
+
+#[test]
+fn a_record_from_before_there_were_notes_can_be_read() {
+    let rig = rig();
+    rig.act(Action::Quarantine, &rig.infect("a.doc")).unwrap();
+    let (_, record) = rig.quarantined();
+    let mut json = serde_json::to_value(&record).unwrap();
+    assert!(json.as_object_mut().unwrap().remove("note").is_some());
+    let old = Record::from_json(json.to_string().as_bytes()).unwrap();
+    assert_eq!(old, Record { note: None, ..record });
+}

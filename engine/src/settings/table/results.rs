@@ -98,10 +98,11 @@ pub(super) const GROUP: Group = Group {
             name: "lru file entry lifetime",
             aliases: &[same("cache time limit")],
             kind: Kind::Duration,
-            default: "3600",
-            on_mistake: "3600",
+            default: "7d",
+            on_mistake: "1h",
             help: "How long a result is remembered. A change of the file ends it earlier, and so do new \
-               signatures of the scanner. -1: no limit. 0: nothing is remembered.",
+               signatures of the scanner. Where a scanner does not tell the version of its signatures, or is not asked \
+               (\"signature check interval\"), it is an hour at most. -1: no limit. 0: nothing is remembered.",
             apply: |draft, text| set(&mut draft.cache_lifetime, lifetime(text)),
         },
     ],
