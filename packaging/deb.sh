@@ -23,6 +23,10 @@ rm -rf "$stage"
 mkdir -p "$stage/lib/$architecture-linux-gnu/samba/vfs"
 cp "$built"/* "$stage"
 mv "$stage/vscan.so" "$stage/lib/$architecture-linux-gnu/samba/vfs"
+# By a vscanctl for this machine: the one in the package may be for another.
+for shell in bash zsh fish; do
+    cargo run --quiet --locked --package vscanctl -- completions "$shell" >"$stage/completions.$shell"
+done
 
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 0)
 export SOURCE_DATE_EPOCH

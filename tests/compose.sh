@@ -118,7 +118,7 @@ command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
 if docker compose version >/dev/null 2>&1; then compose=(docker compose); else compose=(docker-compose); fi
 "${compose[@]}" version >/dev/null 2>&1 || die "there is no Docker Compose: apt-get install docker-compose"
 docker info >/dev/null 2>&1 || die "no Docker Engine answers: apt-get install docker.io, and start it"
-cmp tests/requirements.txt docker/client/requirements.txt || die "the two clients want different packages"
+! grep -vxFf tests/requirements.txt docker/client/requirements.txt || die "the claims' client has other versions of these"
 mkdir -p "$cache"
 exec 9>"$cache/compose.lock"
 flock --nonblock 9 || die "it runs already"

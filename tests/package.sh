@@ -48,7 +48,7 @@ root=$work/root
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount -t tmpfs tmpfs "$root/mnt"
-cp tests/package/*.sh "$root/mnt"
+cp tests/package/*.sh "$later" "$root/mnt"
 cp "$deb" "$root/mnt/vscan.deb"
 apt-config dump | grep -E '^Acquire::(Check-|Retries|https?::)' >"$root/etc/apt/apt.conf.d/machine" || :
 cp /etc/resolv.conf "$root/etc/resolv.conf"
@@ -62,6 +62,7 @@ unshare --net sh -ec 'ip link set lo up; exec chroot "$1" bash /mnt/use.sh' sh "
 chroot "$root" bash /mnt/remove.sh
 END
 
+command -v lintian >/dev/null || fail "lintian is missing: tests/setup.sh package"
 command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
 deb=$(realpath "${VSCAN_DEB:-$(packaging/deb.sh)}")
 echo "$(basename "$deb"), sha256 $(sha256sum "$deb" | cut -d ' ' -f 1)"
@@ -69,18 +70,19 @@ echo "$(basename "$deb"), sha256 $(sha256sum "$deb" | cut -d ' ' -f 1)"
 work=$(mktemp -d)
 trap 'rm -rf --one-file-system "$work"' EXIT
 trap 'exit 1' HUP INT TERM
+mkdir "$work/layers"
+gcc -shared -fPIC -o "$work/later.so" tests/package/later.c
 for release in "${releases[@]}"; do
     echo "==== $release"
     root=$(clean_root "$release")
     # The processes in there end with the first of them.
-    root=$root work=$work deb=$deb unshare --mount --pid --fork --kill-child bash -euc "$enter" >"$work/log" 2>&1 </dev/null || {
+    root=$root work=$work/layers deb=$deb later=$work/later.so \
+        unshare --mount --pid --fork --kill-child bash -euc "$enter" >"$work/log" 2>&1 </dev/null || {
         cat "$work/log" >&2
         fail "$release: the package is not as it should be: see above"
     }
     grep '^right: ' "$work/log"
 done
 
-if command -v lintian >/dev/null; then
-    echo "==== lintian"
-    lintian --fail-on error,warning "$deb"
-fi
+echo "==== lintian"
+lintian --fail-on error,warning "$deb"

@@ -365,3 +365,36 @@ fn clamd_can_be_stopped_killed_frozen_and_started() {
     clamd.stop();
     assert!(!clamd.socket().exists());
 }
+
+/// Why `ends::a_lost_channel_does_not_take_the_scan_from_the_other` is no claim about Samba 4.13: there, opens that wait
+/// for a lease are enough, and vscan is not even loaded.
+#[test]
+fn samba_4_13_alone_crashes_when_a_channel_is_lost_while_opens_wait() {
+    let smbd = Smbd::new().share(Share::plain("s")).global("server multi channel support", "yes").start();
+    let holder = Client::connect(&smbd, "s");
+    let all = lease::READ | lease::WRITE | lease::HANDLE;
+    for (key, name) in [(1, "slow.doc"), (2, "other.doc")] {
+        plant(&smbd.dir("s").join(name), b"content");
+        assert_eq!(holder.open(name, Open::read_write().lease(key, all)).wait().lease, all);
+    }
+    let client = Client::connect(&smbd, "s");
+    client.add_channel().wait().status.ok().unwrap();
+    let first = client.open("slow.doc", Open::read());
+    first.wait_until_pending();
+    for name in ["slow.doc", "other.doc"] {
+        client.open_on_second_channel(name, Open::read()).wait_until_pending();
+    }
+    client.disconnect_second_channel();
+    let next = client.open("nothing", Open::read()).wait().status;
+    if Smbd::version().starts_with("4.13.") {
+        smbd.wait_for_log("Signal 11: Segmentation fault", SOON);
+        assert_eq!(next, Status::DISCONNECTED);
+        return;
+    }
+    assert_eq!(next, Status::OBJECT_NAME_NOT_FOUND);
+    for taken in [holder.next_break(), holder.next_break()] {
+        holder.acknowledge(&taken).wait().status.ok().unwrap();
+    }
+    client.close(first.wait().handle().unwrap()).wait().status.ok().unwrap();
+    assert!(client.server().is_alive());
+}

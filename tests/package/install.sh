@@ -17,9 +17,16 @@ module=$(smbd -b | sed -n 's/^ *MODULESDIR: //p')/vfs/vscan.so
 right "the module is where this Samba looks for it" [ -f "$module" ]
 right "no library is missing" [ -z "$(ldd /usr/sbin/vscanctl /usr/libexec/vscan-notify | grep 'not found')" ]
 
-install clamav-daemon smbclient
+install clamav-daemon smbclient man-db bash-completion zsh fish
 apt-get -q -y --reinstall --no-install-recommends install samba 2>&1 | tee /mnt/output
 right "a new smbd is tried as well" has /mnt/output "vscan: Samba ${samba#Version } loads the module"
+
+# What smbd, net and vscan are told when they ask for the version.
+LD_PRELOAD=/mnt/later.so dpkg-trigger --no-await --by-package=samba /usr/sbin/smbd
+LD_PRELOAD=/mnt/later.so dpkg --configure --pending 2>&1 | tee /mnt/output
+right "a Samba that is too new for the module is complained about" has /mnt/output \
+    "vscan: Samba 4.99.0 cannot load the module: shares with"
+right "with the versions that it serves" has /mnt/output "Samba 4.99.0: it serves Samba 4."
 
 mv "$module" /mnt/vscan.so
 echo "no module" >"$module"

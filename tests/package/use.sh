@@ -45,6 +45,19 @@ wait_for clamd [ -S /run/clamav/clamd.ctl ]
 wait_for smbd client ls
 
 right "vscanctl finds nothing wrong" vscanctl check
+for page in "1 vscanctl" "5 vscan.conf" "8 vfs_vscan"; do
+    man $page >/mnt/output 2>&1 || :
+    right "there is a manual page: $page" has /mnt/output NAME
+done
+complete_in_bash() {
+    bash -c '. "$1"; COMP_WORDS=(vscanctl quar) COMP_CWORD=1; _vscanctl vscanctl quar vscanctl
+        echo "${COMPREPLY[@]}"' bash /usr/share/bash-completion/completions/vscanctl >/mnt/output
+}
+complete_in_bash
+right "bash completes its words" has /mnt/output quarantine
+fish --command 'complete --do-complete "vscanctl quar"' >/mnt/output
+right "fish completes its words" has /mnt/output quarantine
+right "zsh can read its completions" zsh -n /usr/share/zsh/vendor-completions/_vscanctl
 echo "clean" >/mnt/clean.txt
 right "a clean file can be written" client "put /mnt/clean.txt clean.txt"
 right "a clean file can be read" client "get clean.txt /mnt/got.txt"
