@@ -1,6 +1,6 @@
 #!/bin/bash
-# Builds the Debian package from what packaging/portable.sh builds, and prints where it is. It serves every Debian and
-# Ubuntu with Samba 4.13 or later.
+# Builds the Debian package from what packaging/portable.sh builds, and prints where it is. It serves every Debian with
+# Samba 4.13 or later.
 #   packaging/deb.sh              # for this machine's architecture
 #   packaging/deb.sh aarch64      # for another one
 # What is in it, and what it depends on, is in Cargo.toml; its scripts are in packaging/debian.

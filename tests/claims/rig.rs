@@ -398,3 +398,19 @@ fn samba_4_13_alone_crashes_when_a_channel_is_lost_while_opens_wait() {
     client.close(first.wait().handle().unwrap()).wait().status.ok().unwrap();
     assert!(client.server().is_alive());
 }
+
+/// Why `ends::a_durable_handle_is_taken_up_again_after_its_file_was_scanned_meanwhile` is no claim about Samba 4.13.
+#[test]
+fn samba_4_13_alone_keeps_a_durable_handle_to_itself_when_its_file_was_written() {
+    let share = Share::plain("s").option("kernel share modes", "no").option("kernel oplocks", "no");
+    let smbd = Smbd::with(share.option("posix locking", "no"));
+    plant(&smbd.dir("s").join("f.doc"), b"hello");
+    let client = Client::connect(&smbd, "s");
+    let all = lease::READ | lease::WRITE | lease::HANDLE;
+    let opened = client.open("f.doc", Open::read_write().lease(1, all).durable(1)).wait();
+    client.write_at(opened.handle().unwrap(), 0, b"HELLO").wait().status.ok().unwrap();
+    client.disconnect();
+    let again = client.connect_again(&smbd, "s");
+    let taken_up = again.open("f.doc", Open::read_write().lease(1, all).reconnect(1, &opened.file_id)).wait();
+    assert_eq!(taken_up.handle().is_ok(), !Smbd::version().starts_with("4.13."), "{taken_up:?}");
+}

@@ -14,3 +14,4 @@ diff /mnt/before /mnt/after >/mnt/difference || :
 cat /mnt/difference
 right "the quarantine is kept" has /mnt/difference /var/lib/vscan/quarantine/vir-
 right "nothing else is left, and nothing is missing" [ -z "$(grep '^[<>]' /mnt/difference | grep -v -e '/var/lib/vscan/quarantine' -e ' /var/lib/vscan$')" ]
+right "nor in /run" [ ! -e /run/vscan ]
