@@ -1,7 +1,6 @@
 //! Opening a connection to a scanner without waiting for it.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::rc::Rc;
 
@@ -10,12 +9,13 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use vscan_backends::address::Endpoint;
 use vscan_backends::verdict::Fault;
 
+use super::socket::Socket;
 use crate::privilege::Privilege;
 
 /// A connection that is being made.
 pub(super) struct Connection {
     endpoint: Endpoint,
-    socket: Rc<OwnedFd>,
+    socket: Socket,
     target: Target,
     established: bool,
 }
@@ -64,7 +64,7 @@ impl Connection {
         Ok(Self { endpoint: endpoint.clone(), socket: Rc::new(socket), target, established: false })
     }
 
-    pub(super) fn socket(&self) -> Rc<OwnedFd> {
+    pub(super) fn socket(&self) -> Socket {
         self.socket.clone()
     }
 

@@ -1,13 +1,10 @@
 //! One scan: a dialogue, a socket and a file, advanced as far as they go without waiting.
 
-use std::collections::VecDeque;
 use std::mem;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::rc::Rc;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::io::{Errno, IoSlice};
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, send, sendmsg};
+use rustix::io::Errno;
 use vscan_backends::dialogue::{Ask, Dialogue, Judge, News, Object, Outcome, Program, Scanner, Step};
 use vscan_backends::verdict::Fault;
 
@@ -15,6 +12,7 @@ use super::Timeouts;
 use super::connect::{Connected, Connection};
 use super::content::{Content, Piece};
 use super::program;
+use super::socket::{self, Sending, Sent, Socket};
 use super::spool::{Copied, Spooled};
 use crate::privilege::Privilege;
 use crate::sys::program::Running;
@@ -25,9 +23,6 @@ const BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// Pieces of a stream that one call of [`Exchange::advance`] sends at most, so that a large file on a fast socket
 /// does not keep an event loop.
 const PIECES_AT_ONCE: usize = 4;
-
-/// How much of a reply is read at once; most are shorter.
-const REPLY: usize = 1024;
 
 /// What an exchange waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +67,6 @@ pub struct Exchange {
     last_sign_of_life: Instant,
 }
 
-type Socket = Rc<OwnedFd>;
-
 enum State {
     /// The file is copied to where the scanner sees it; what comes after.
     Copying(Box<State>),
@@ -89,27 +82,6 @@ enum State {
     Done(Outcome),
     /// Only while a step is taken.
     Between,
-}
-
-/// Bytes on their way out.
-#[derive(Default)]
-struct Sending {
-    bytes: VecDeque<u8>,
-    with_descriptor: bool,
-}
-
-impl Sending {
-    fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes: bytes.into(), with_descriptor: false }
-    }
-}
-
-enum Sent {
-    All,
-    /// The socket is full.
-    Full,
-    /// The peer no longer listens.
-    Broken,
 }
 
 impl Exchange {
@@ -241,7 +213,7 @@ impl Exchange {
                 Ok(Connected::Yes) => {
                     self.last_sign_of_life = now;
                     self.was_connected = true;
-                    (self.obey(connection.socket(), ask), None)
+                    (Self::obey(connection.socket(), ask), None)
                 }
                 Ok(Connected::Pending) => (State::Connecting(connection, ask), Some(Wait::Writable)),
                 Ok(Connected::Busy) => (State::Connecting(connection, ask), Some(Wait::Pause)),
@@ -353,20 +325,20 @@ impl Exchange {
                 self.dialogue = Some(dialogue);
                 State::Streaming(socket, sending, content)
             }
-            Step::Ask(ask, dialogue) => {
-                self.dialogue = Some(dialogue);
-                self.obey(socket, ask)
-            }
-            Step::Done(outcome) => State::Done(outcome),
-            Step::Run(..) => State::Done(Err(in_mid_dialogue())),
+            step @ (Step::Ask(..) | Step::Done(_) | Step::Run(..)) => self.follow(socket, step),
         }
     }
 
     fn tell(&mut self, socket: Socket, news: News<'_>) -> State {
-        match self.ask_dialogue(news) {
+        let step = self.ask_dialogue(news);
+        self.follow(socket, step)
+    }
+
+    fn follow(&mut self, socket: Socket, step: Step) -> State {
+        match step {
             Step::Ask(ask, dialogue) => {
                 self.dialogue = Some(dialogue);
-                self.obey(socket, ask)
+                Self::obey(socket, ask)
             }
             Step::Done(outcome) => State::Done(outcome),
             Step::Run(..) => State::Done(Err(in_mid_dialogue())),
@@ -380,11 +352,11 @@ impl Exchange {
         }
     }
 
-    fn obey(&self, socket: Socket, ask: Ask) -> State {
+    fn obey(socket: Socket, ask: Ask) -> State {
         match ask {
             Ask::Write(bytes) => State::Sending(socket, Sending::new(bytes.into_owned())),
             Ask::PassDescriptor(bytes) => {
-                State::Sending(socket, Sending { bytes: bytes.into_owned().into(), with_descriptor: true })
+                State::Sending(socket, Sending::with_descriptor(bytes.into_owned()))
             }
             Ask::Stream { offset, length, framing } => {
                 State::Streaming(socket, Sending::default(), Content::new(offset, length, framing))
@@ -397,46 +369,21 @@ impl Exchange {
     }
 
     fn send(&mut self, socket: &Socket, sending: &mut Sending, now: Instant) -> Result<Sent, Fault> {
-        while !sending.bytes.is_empty() {
-            // Without a contiguous view a wrapped buffer would go out in two calls, and the descriptor with half of it.
-            let bytes = sending.bytes.make_contiguous();
-            let result = if sending.with_descriptor {
-                send_with_descriptor(socket, bytes, self.file.as_fd())
-            } else {
-                send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
-            };
-            match result {
-                Ok(count) => {
-                    sending.with_descriptor = false;
-                    sending.bytes.drain(..count);
-                    self.last_sign_of_life = now;
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(Sent::Full),
-                Err(Errno::PIPE | Errno::CONNRESET) => return Ok(Sent::Broken),
-                Err(e) => return Err(self.broke(e)),
-            }
+        let left = sending.left();
+        let sent = sending.go_on(socket, self.file.as_fd()).map_err(|e| self.broke(e))?;
+        if sending.left() < left {
+            self.last_sign_of_life = now;
         }
-        Ok(Sent::All)
+        Ok(sent)
     }
 
     /// Bytes that have come: `None` when there are none yet, empty at the end of the stream.
     fn receive(&mut self, socket: &Socket, now: Instant) -> Result<Option<Vec<u8>>, Fault> {
-        let mut buffer = vec![0; REPLY];
-        loop {
-            match recv(socket, &mut buffer[..], RecvFlags::DONTWAIT) {
-                Ok((count, _)) => {
-                    self.last_sign_of_life = now;
-                    buffer.truncate(count);
-                    return Ok(Some(buffer));
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(None),
-                // The peer closed with our bytes unread; what it had said before has been read already.
-                Err(Errno::CONNRESET) => return Ok(Some(Vec::new())),
-                Err(e) => return Err(self.broke(e)),
-            }
+        let received = socket::receive(socket).map_err(|e| self.broke(e))?;
+        if received.is_some() {
+            self.last_sign_of_life = now;
         }
+        Ok(received)
     }
 
     fn broke(&self, e: Errno) -> Fault {
@@ -485,16 +432,6 @@ fn in_mid_dialogue() -> Fault {
 
 fn news_of(bytes: &[u8]) -> News<'_> {
     if bytes.is_empty() { News::EndOfStream } else { News::Received(bytes) }
-}
-
-fn send_with_descriptor(socket: &Socket, bytes: &[u8], file: BorrowedFd<'_>) -> Result<usize, Errno> {
-    let files = [file];
-    let mut space = [mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !control.push(SendAncillaryMessage::ScmRights(&files)) {
-        return Err(Errno::NOBUFS);
-    }
-    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
 }
 
 /// A duration as an administrator writes it.

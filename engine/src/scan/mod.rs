@@ -11,6 +11,7 @@ mod health;
 pub mod pool;
 pub mod probe;
 mod program;
+mod socket;
 pub mod spool;
 #[cfg(test)]
 mod tests;
