@@ -52,13 +52,28 @@ pub(crate) fn play_turns(
     reply: &[u8],
     delivery: Delivery,
 ) -> Outcome {
+    match last_step(scanner, object, turns, reply, delivery) {
+        Step::Done(outcome) => outcome,
+        Step::Rest(verdict) => Ok(verdict),
+        Step::Ask(..) | Step::Run(..) => panic!("that is no end"),
+    }
+}
+
+/// The end of such a dialogue, which also says whether the connection may serve another one.
+pub(crate) fn last_step(
+    scanner: &dyn Scanner,
+    object: &Object<'_>,
+    turns: &[&[u8]],
+    reply: &[u8],
+    delivery: Delivery,
+) -> Step {
     let mut turns = turns.iter().map(|turn| delivery.pieces(turn)).chain([delivery.pieces(reply)]);
     let mut pieces = Vec::new().into_iter();
     let mut may_begin = true;
     let mut step = scanner.begin(object);
     loop {
         step = match step {
-            Step::Done(outcome) => return outcome,
+            end @ (Step::Done(_) | Step::Rest(_)) => return end,
             Step::Run(program, _) => panic!("no daemon, but {program:?}"),
             Step::Ask(
                 Ask::Write(_) | Ask::PassDescriptor(_) | Ask::Stream { .. } | Ask::Resume,
@@ -195,6 +210,7 @@ fn play(recording: &Recording, delivery: Delivery) -> Outcome {
     loop {
         let (ask, dialogue) = match step {
             Step::Done(outcome) => return outcome,
+            Step::Rest(verdict) => return Ok(verdict),
             Step::Run(program, judge) => return run(recording, &program, judge),
             Step::Ask(ask, dialogue) => (ask, dialogue),
         };

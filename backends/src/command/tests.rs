@@ -21,6 +21,7 @@ fn program(scanner: &dyn Scanner, path: &[u8]) -> Program {
         Step::Run(program, _) => program,
         Step::Ask(ask, _) => panic!("{ask:?}"),
         Step::Done(outcome) => panic!("{outcome:?}"),
+        Step::Rest(verdict) => panic!("{verdict:?}"),
     }
 }
 

@@ -16,8 +16,8 @@ use crate::privilege::Privilege;
 pub(super) struct Connection {
     endpoint: Endpoint,
     socket: Socket,
-    target: Target,
-    established: bool,
+    /// Nothing once there is a connection.
+    target: Option<Target>,
 }
 
 enum Target {
@@ -61,7 +61,12 @@ impl Connection {
             // Requests are small and wait for an answer. That the option could fail is no reason not to scan.
             let _ = sockopt::set_tcp_nodelay(&socket, true);
         }
-        Ok(Self { endpoint: endpoint.clone(), socket: Rc::new(socket), target, established: false })
+        Ok(Self { endpoint: endpoint.clone(), socket: Rc::new(socket), target: Some(target) })
+    }
+
+    /// One that was made for an earlier scan.
+    pub(super) fn kept(endpoint: &Endpoint, socket: Socket) -> Self {
+        Self { endpoint: endpoint.clone(), socket, target: None }
     }
 
     pub(super) fn socket(&self) -> Socket {
@@ -70,10 +75,8 @@ impl Connection {
 
     /// Starts to connect, or looks whether it has succeeded; as root if only root may reach the scanner's socket.
     pub(super) fn advance(&mut self, privilege: &dyn Privilege) -> Result<Connected, Fault> {
-        if self.established {
-            return Ok(Connected::Yes);
-        }
-        let attempt = || match &self.target {
+        let Some(target) = &self.target else { return Ok(Connected::Yes) };
+        let attempt = || match target {
             Target::Unix(address) => connect(&self.socket, address),
             Target::Inet(address) => connect(&self.socket, address),
         };
@@ -85,7 +88,7 @@ impl Connection {
         match result {
             // ISCONN: an earlier attempt has succeeded meanwhile.
             Ok(()) | Err(Errno::ISCONN) => {
-                self.established = true;
+                self.target = None;
                 Ok(Connected::Yes)
             }
             Err(Errno::INPROGRESS | Errno::ALREADY | Errno::INTR) => Ok(Connected::Pending),

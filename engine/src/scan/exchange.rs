@@ -50,6 +50,7 @@ pub enum Progress {
 pub struct Exchange {
     state: State,
     was_connected: bool,
+    usage: Usage,
     /// Kept open until the exchange is dropped, because an event loop may watch it that long.
     socket: Option<Socket>,
     /// The same for a scanner that is a program.
@@ -65,6 +66,19 @@ pub struct Exchange {
     /// When the whole scan must be over.
     deadline: Instant,
     last_sign_of_life: Instant,
+}
+
+/// What is known of a connection that may serve several scans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Usage {
+    /// It was made for this scan, or the scanner has answered on it since this began.
+    Sound,
+    /// It was made for an earlier scan, and nothing has come on it since.
+    Untried,
+    /// It was, and the scanner has hung up.
+    Stale,
+    /// The scan is over, and the scanner waits for the next one on it.
+    AtRest,
 }
 
 enum State {
@@ -85,22 +99,30 @@ enum State {
 }
 
 impl Exchange {
-    /// Begins a scan of `file`, a private descriptor opened for reading, that is over by `deadline`.
-    pub fn new(
+    /// Begins a scan of `file`, a private descriptor opened for reading, that is over by `deadline`: on a connection that an
+    /// earlier scan has left, or on one of its own.
+    pub(crate) fn new(
         scanner: &dyn Scanner,
+        kept: Option<Socket>,
         file: OwnedFd,
         object: &Object<'_>,
         timeouts: Timeouts,
         deadline: Instant,
         now: Instant,
     ) -> Self {
+        let usage = if kept.is_some() { Usage::Untried } else { Usage::Sound };
+        let connection = |endpoint| match kept {
+            Some(socket) => Ok(Connection::kept(endpoint, socket)),
+            None => Connection::new(endpoint),
+        };
         let (state, dialogue) = match (scanner.begin(object), scanner.endpoint()) {
             (Step::Done(outcome), _) => (State::Done(outcome), None),
+            (Step::Rest(verdict), _) => (State::Done(Ok(verdict)), None),
             (Step::Run(program, judge), _) => (State::Starting(program, judge), None),
             (Step::Ask(..), None) => {
                 (State::Done(Err(Fault::Caller("this scanner has no address to talk to".into()))), None)
             }
-            (Step::Ask(ask, dialogue), Some(endpoint)) => match Connection::new(endpoint) {
+            (Step::Ask(ask, dialogue), Some(endpoint)) => match connection(endpoint) {
                 Ok(connection) => (State::Connecting(connection, ask), Some(dialogue)),
                 Err(fault) => (State::Done(Err(fault)), None),
             },
@@ -120,7 +142,7 @@ impl Exchange {
             Some(endpoint) => format!("the scanner at {endpoint}"),
             None => format!("the scanner {}", scanner.shown()),
         };
-        Self { socket, dialogue, peer, deadline, ..Self::in_state(state, file, timeouts, now) }
+        Self { usage, socket, dialogue, peer, deadline, ..Self::in_state(state, file, timeouts, now) }
     }
 
     /// The same about a copy of the file, whose path the scanner was told. It is filled first.
@@ -139,6 +161,7 @@ impl Exchange {
         Self {
             state,
             was_connected: false,
+            usage: Usage::Sound,
             socket: None,
             running: None,
             spooled: None,
@@ -167,9 +190,15 @@ impl Exchange {
         self.was_connected
     }
 
-    /// Ends the exchange, closing its connection, and gives the file back.
-    pub fn into_file(self) -> OwnedFd {
-        self.file
+    /// Whether it was begun on a connection that the scanner had closed since the last scan, as it may: to be begun again.
+    pub(crate) fn was_stale(&self) -> bool {
+        self.usage == Usage::Stale
+    }
+
+    /// Ends the exchange. Gives the file back, and the connection if it may serve another scan; if not, it is closed.
+    pub(crate) fn end(self) -> (OwnedFd, Option<Socket>) {
+        let left = self.socket.filter(|_| self.usage == Usage::AtRest);
+        (self.file, left)
     }
 
     /// Goes on as far as possible without waiting.
@@ -325,7 +354,9 @@ impl Exchange {
                 self.dialogue = Some(dialogue);
                 State::Streaming(socket, sending, content)
             }
-            step @ (Step::Ask(..) | Step::Done(_) | Step::Run(..)) => self.follow(socket, step),
+            step @ (Step::Ask(..) | Step::Done(_) | Step::Rest(_) | Step::Run(..)) => {
+                self.follow(socket, step)
+            }
         }
     }
 
@@ -341,6 +372,10 @@ impl Exchange {
                 Self::obey(socket, ask)
             }
             Step::Done(outcome) => State::Done(outcome),
+            Step::Rest(verdict) => {
+                self.usage = Usage::AtRest;
+                State::Done(Ok(verdict))
+            }
             Step::Run(..) => State::Done(Err(in_mid_dialogue())),
         }
     }
@@ -380,8 +415,13 @@ impl Exchange {
     /// Bytes that have come: `None` when there are none yet, empty at the end of the stream.
     fn receive(&mut self, socket: &Socket, now: Instant) -> Result<Option<Vec<u8>>, Fault> {
         let received = socket::receive(socket).map_err(|e| self.broke(e))?;
-        if received.is_some() {
+        if let Some(bytes) = &received {
             self.last_sign_of_life = now;
+            self.usage = match self.usage {
+                Usage::Untried if bytes.is_empty() => Usage::Stale,
+                Usage::Untried => Usage::Sound,
+                other @ (Usage::Sound | Usage::Stale | Usage::AtRest) => other,
+            };
         }
         Ok(received)
     }

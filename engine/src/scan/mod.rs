@@ -8,6 +8,7 @@ mod connect;
 mod content;
 pub mod exchange;
 mod health;
+mod kept;
 pub mod pool;
 pub mod probe;
 mod program;
@@ -18,6 +19,8 @@ mod tests;
 pub mod version;
 
 use std::time::Duration;
+
+pub use health::close_idle_connections;
 
 /// How long a scan may take, and how long each part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

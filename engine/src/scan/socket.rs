@@ -12,7 +12,7 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlag
 const REPLY: usize = 1024;
 
 /// Shared by all who have to keep it open.
-pub(super) type Socket = Rc<OwnedFd>;
+pub(crate) type Socket = Rc<OwnedFd>;
 
 /// Bytes on their way out.
 #[derive(Default)]

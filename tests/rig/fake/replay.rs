@@ -141,6 +141,11 @@ impl Replay {
         self.state.seen.lock().unwrap().connections
     }
 
+    /// How many of them the client has not closed.
+    pub fn open_connections(&self) -> usize {
+        self.state.seen.lock().unwrap().lines.iter().filter(|line| !line.was_hung_up()).count()
+    }
+
     /// All that clients said.
     pub fn heard(&self) -> Vec<u8> {
         self.state.seen.lock().unwrap().heard.clone()
