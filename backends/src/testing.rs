@@ -167,7 +167,8 @@ pub(crate) fn assert_refuses_paths(scanner: &dyn Scanner, paths: &[&[u8]]) {
 /// Plays all recordings of a scheme, whole and split at every byte.
 pub(crate) fn assert_recorded(scheme: &str) {
     for recording in recordings(scheme) {
-        let longest = recording.events.iter().map(server_bytes).map(<[u8]>::len).max().unwrap_or(0);
+        let longest =
+            recording.events.iter().filter_map(Event::said_by_server).map(<[u8]>::len).max().unwrap_or(0);
         for delivery in
             [Delivery::Whole, Delivery::Pieces(1)].into_iter().chain((1..longest).map(Delivery::SplitAt))
         {
@@ -187,19 +188,6 @@ pub(crate) fn recordings(scheme: &str) -> Vec<Recording> {
     let path = format!("{}/transcripts/{scheme}.txt", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     transcript::parse(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-fn server_bytes(event: &Event) -> &[u8] {
-    match event {
-        Event::Server(bytes) => bytes,
-        Event::Client(_)
-        | Event::ClientWithDescriptor(_)
-        | Event::ClientContent(_)
-        | Event::ClientContentCut(_)
-        | Event::ServerEnd
-        | Event::Run(_)
-        | Event::Exit(_) => &[],
-    }
 }
 
 /// Holds a dialogue to its recording: it must ask for exactly what the client did, in that order.
@@ -248,19 +236,13 @@ fn run(recording: &Recording, program: &Program, judge: Judge) -> Outcome {
         "[{}]",
         recording.title
     );
-    judge(*exit, &written.iter().flat_map(server_bytes).copied().collect::<Vec<_>>())
+    judge(*exit, &written.iter().filter_map(Event::said_by_server).flatten().copied().collect::<Vec<_>>())
 }
 
 fn in_pieces(event: &Event, delivery: Delivery) -> Vec<Event> {
-    match event {
-        Event::Server(bytes) => delivery.pieces(bytes).into_iter().map(Event::Server).collect(),
-        Event::Client(_)
-        | Event::ClientWithDescriptor(_)
-        | Event::ClientContent(_)
-        | Event::ClientContentCut(_)
-        | Event::ServerEnd
-        | Event::Run(_)
-        | Event::Exit(_) => vec![event.clone()],
+    match event.said_by_server() {
+        Some(bytes) => delivery.pieces(bytes).into_iter().map(Event::Server).collect(),
+        None => vec![event.clone()],
     }
 }
 

@@ -292,21 +292,13 @@ impl State {
     }
 
     fn talk(&self, ear: &mut Ear<'_>, small_talk: &[(&str, &str)]) -> io::Result<()> {
-        let server = |event: &Event| match event {
-            Event::Server(bytes) => Some(bytes.clone()),
-            Event::Client(_)
-            | Event::ClientWithDescriptor(_)
-            | Event::ClientContent(_)
-            | Event::ClientContentCut(_)
-            | Event::ServerEnd
-            | Event::Run(_)
-            | Event::Exit(_) => None,
+        let is_ours = |event: &Event| event.said_by_server().is_none() && *event != Event::ServerEnd;
+        let said = |events: &[Event]| -> Vec<u8> {
+            events.iter().filter_map(Event::said_by_server).flatten().copied().collect()
         };
-        let is_ours = |event: &Event| server(event).is_none() && *event != Event::ServerEnd;
         let first = self.events.iter().position(is_ours).unwrap_or(0);
         let last = self.events.iter().rposition(is_ours).unwrap_or(0);
-        let greeting: Vec<u8> = self.events[..first].iter().filter_map(server).flatten().collect();
-        let answer: Vec<u8> = self.events[last..].iter().filter_map(server).flatten().collect();
+        let (greeting, answer) = (said(&self.events[..first]), said(&self.events[last..]));
         ear.line.writer().write_all(&greeting)?;
         loop {
             let said = ear.until_quiet(SOON)?;
