@@ -35,6 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Between the halves of what a slow scanner says.
 const PAUSE: Duration = Duration::from_millis(30);
 
+/// After each byte, so that it goes out alone.
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// How fast the scanner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
@@ -42,6 +45,8 @@ pub enum Pace {
     AtOnce,
     /// Stops in the middle of each answer.
     Slow,
+    /// Says each byte by itself.
+    Bytewise,
 }
 
 /// How closely the client is held to the recording.
@@ -321,6 +326,11 @@ impl Line {
     fn say(&self, bytes: &[u8], pace: Pace) -> io::Result<()> {
         match pace {
             Pace::AtOnce => self.writer().write_all(bytes),
+            Pace::Bytewise => bytes.iter().try_for_each(|byte| {
+                self.writer().write_all(&[*byte])?;
+                std::thread::sleep(MOMENT);
+                Ok(())
+            }),
             Pace::Slow => {
                 let (first, second) = bytes.split_at(bytes.len() / 2);
                 self.writer().write_all(first)?;
