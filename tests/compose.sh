@@ -1,7 +1,8 @@
 #!/bin/bash
 # Brings docker-compose.yml up for real: all claims of its client, who runs as root there, which way each share's files
 # went to their scanner, and what becomes of it when clamd is lost. Run as root on Debian with Docker, Compose and
-# debootstrap. Nothing but what it made is removed afterwards; VSCAN_KEEP=1 keeps the images, for a faster next run.
+# debootstrap. Nothing but what it made is removed afterwards; VSCAN_KEEP=1 keeps the images, for a faster next run, and
+# the next run without it removes them.
 #
 # The base images are pulled if there is a registry. Without one, a debootstrap root file system, and one with this
 # machine's Rust in it, are imported under their names.
@@ -10,8 +11,10 @@ cd "$(dirname "$0")/.."
 
 readonly cache=${VSCAN_MATRIX:-/var/cache/vscan-matrix}
 readonly mirror=${VSCAN_MATRIX_MIRROR:-http://deb.debian.org/debian}
+# What must be told apart when the images are removed, also by a later run: the names that were imported, and the stages
+# that others have built.
+readonly imported=$cache/compose.imported others=$cache/compose.others
 export COMPOSE_PROJECT_NAME=vscan-test
-imported=()
 
 die() {
     echo "tests/compose.sh: $*" >&2
@@ -29,8 +32,9 @@ clean_up() {
     compose down --volumes --remove-orphans >"$work/down" 2>&1 || cat "$work/down" >&2
     if [ -z "${VSCAN_KEEP:-}" ]; then
         compose down --rmi local >"$work/down" 2>&1 || cat "$work/down" >&2
-        docker rmi $(build_stages | grep -vxFf "$work/stages") >/dev/null 2>&1 || :
-        for image in "${imported[@]}"; do docker rmi "$image" >/dev/null || :; done
+        docker rmi $(build_stages | grep -vxFf "$others") >/dev/null 2>&1 || :
+        for image in $(tac "$imported"); do docker rmi "$image" >/dev/null || :; done
+        rm -f "$imported" "$others"
     fi
     rm -rf --one-file-system "$work"
 }
@@ -76,7 +80,7 @@ have_image() { # name
         echo "$1: pulled"
         return
     fi
-    imported=("$1" "${imported[@]}")
+    echo "$1" >>"$imported"
     case $1 in
     debian:*-slim)
         import_debian "$1" "$(sed 's/debian:\(.*\)-slim/\1/' <<<"$1")"
@@ -123,7 +127,9 @@ mkdir -p "$cache"
 exec 9>"$cache/compose.lock"
 flock --nonblock 9 || die "it runs already"
 work=$(mktemp -d /tmp/vscan-compose-XXXXXX)
-build_stages >"$work/stages"
+# Of the first run since the images were removed.
+[ -e "$others" ] || build_stages >"$others"
+touch "$imported"
 trap clean_up EXIT
 trap 'exit 130' HUP INT TERM
 
