@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use vscan_tests::clamd::THREAT;
 use vscan_tests::client::Status;
 use vscan_tests::module::vscan_notify;
@@ -268,4 +269,42 @@ fn a_web_service_that_is_dead_slow_or_refusing_holds_up_neither_clients_nor_othe
         assert!(took < patience(Duration::from_secs(10)), "{kind}: {took:?}");
         mail.wait_for(1);
     }
+}
+
+#[test]
+fn people_hear_of_a_find_within_a_second() {
+    let sink = Sink::start("http", &["200"]);
+    let lines = format!(
+        "webhook = http://127.0.0.1:{}/\nnotify interval = 10ms\nlongest notify interval = 10ms\n\
+         infected file action = nothing",
+        sink.port
+    );
+    let it = Protected::with(&options(&lines));
+    it.plant("bad.com", &eicar());
+    let client = it.client();
+    let took = (0..5).map(|before| {
+        assert_eq!(client.read("bad.com"), Err(Status::VIRUS_INFECTED));
+        let refused = Instant::now();
+        sink.wait_for(before + 1);
+        refused.elapsed()
+    });
+    // Of a machine that does many things at once, the quickest says what vscan needs.
+    let shortest = took.min().unwrap();
+    assert!(shortest < patience(Duration::from_secs(1)), "{shortest:?}");
+}
+
+#[test]
+fn the_log_has_what_a_killed_smbd_has_not_told() {
+    let sink = Sink::start("http", &["200"]);
+    let lines = format!("webhook = http://127.0.0.1:{}/\ninfected file action = nothing", sink.port);
+    let it = Protected::with(&options(&lines));
+    it.plant("bad.com", &eicar());
+    let client = it.client();
+    assert_eq!(client.read("bad.com"), Err(Status::VIRUS_INFECTED));
+    it.smbd.signal(client.server(), Signal::KILL);
+    it.wait_for_line("bad.com", "is infected");
+    it.smbd.wait_for_syslog("is infected", SOON);
+    // The next one is told of whatever became of the first.
+    assert_eq!(it.client().read("bad.com"), Err(Status::VIRUS_INFECTED));
+    sink.wait_for(1);
 }
