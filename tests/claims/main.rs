@@ -29,6 +29,8 @@ mod exclusions;
 mod faults;
 /// The headers of Samba's structures.
 mod headers;
+/// The worst name that a file can have.
+mod hostile_names;
 /// What systemd's journal gets.
 mod journal;
 /// smbds that are killed at random.
