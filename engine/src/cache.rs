@@ -89,15 +89,16 @@ impl Cache {
         signatures: u64,
         lifetime: Option<Duration>,
         now: Instant,
-    ) -> Option<&Known> {
+    ) -> Option<Known> {
         let entries = self.entries.as_mut()?;
-        let entry = entries.peek(&identity.key)?;
+        let entry = entries.get(&identity.key)?;
         let too_old = lifetime.is_some_and(|most| now.saturating_duration_since(entry.stored) >= most);
-        if too_old || entry.identity != *identity || entry.signatures != signatures {
+        let holds = !too_old && entry.identity == *identity && entry.signatures == signatures;
+        let known = holds.then(|| entry.known.clone());
+        if known.is_none() {
             entries.pop(&identity.key);
-            return None;
         }
-        entries.get(&identity.key).map(|entry| &entry.known)
+        known
     }
 
     /// Remembers what somebody else has found out.
@@ -147,7 +148,7 @@ mod tests {
         let now = Instant::now();
         let mut cache = Cache::new(10);
         cache.store(file(7, 1000), Known::Clean, &scan(at_ms(2000), now));
-        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, None, now), Some(&Known::Clean));
+        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, None, now), Some(Known::Clean));
         assert_eq!(
             cache.lookup(&Identity { mtime: FileTime(1), ..file(7, 1000) }, SIGNATURES, None, now),
             None
@@ -197,7 +198,7 @@ mod tests {
         cache.store(file(7, 1000), Known::Clean, &scan(at_ms(1020), now));
         assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, None, now), None);
         cache.store(file(7, 1000), Known::Clean, &scan(at_ms(1021), now));
-        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, None, now), Some(&Known::Clean));
+        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, None, now), Some(Known::Clean));
     }
 
     #[test]
