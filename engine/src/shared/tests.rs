@@ -82,7 +82,11 @@ impl Bench {
     }
 
     fn look(&self, ino: u64, signatures: u64) -> Lookup {
-        self.cache.lookup(&key(ino), &entry(ino, Known::Clean).identity, signatures, None, &self.log)
+        self.ask(key(ino), entry(ino, Known::Clean).identity, signatures, None)
+    }
+
+    fn ask(&self, key: Key, identity: Identity, signatures: u64, lifetime: Option<Duration>) -> Lookup {
+        self.cache.lookup(&Question { key, identity: &identity, signatures, lifetime }, &self.log)
     }
 
     fn lines(&self) -> Vec<String> {
@@ -143,9 +147,7 @@ fn a_file_is_known_in_exactly_one_state_to_its_scanners_alone() {
     let bench = Bench::new(100);
     bench.store(1, Known::Clean);
     let known = entry(1, Known::Clean).identity;
-    let look = |key: Key, identity: Identity, signatures| {
-        bench.cache.lookup(&key, &identity, signatures, None, &bench.log)
-    };
+    let look = |key: Key, identity: Identity, signatures| bench.ask(key, identity, signatures, None);
     assert!(matches!(look(key(1), known, SIGNATURES), Lookup::Known(_)));
     let other_device = Identity { key: FileKey { dev: 5, ino: 1 }, ..known };
     assert!(matches!(look(key(1), other_device, SIGNATURES), Lookup::Known(_)), "a number for a day");
@@ -172,7 +174,7 @@ fn a_result_ages_whoever_has_stored_it() {
         bench.cache.write_pending(&bench.log, &AsIs);
         let lifetime = Some(Duration::from_secs(30));
         let identity = entry(1, Known::Clean).identity;
-        let found = bench.cache.lookup(&key(1), &identity, SIGNATURES, lifetime, &bench.log);
+        let found = bench.ask(key(1), identity, SIGNATURES, lifetime);
         assert_eq!(matches!(found, Lookup::Known(_)), knows, "{age_s}");
     }
 }
@@ -348,4 +350,54 @@ fn whoever_finds_somebody_writing_comes_back_later() {
     mem::drop(turn);
     assert!(!bench.cache.write_pending(&bench.log, &AsIs));
     assert!(bench.knows(1));
+}
+
+#[test]
+fn whoever_finds_others_coming_or_going_comes_back_soon_and_loses_nothing() {
+    let home = home();
+    fs::create_dir(home.path().join("cache")).unwrap();
+    let gate = File::create(home.path().join("cache/lock")).unwrap();
+    rustix::fs::flock(&gate, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let bench = Bench::at(home, 100);
+    let busy_until = || match *locked(&bench.cache.state) {
+        State::Busy(until, _) => until,
+        State::Open(..) | State::Closed(_) => panic!("it is not busy"),
+    };
+    bench.cache.store(key(1), entry(1, Known::Clean));
+    assert!(!bench.cache.write_pending(&bench.log, &AsIs), "the next result comes with it");
+    let first = busy_until();
+    while busy_until() == first {
+        bench.cache.write_pending(&bench.log, &AsIs);
+    }
+    mem::drop(gate);
+    while bench.cache.has_pending() {
+        bench.cache.write_pending(&bench.log, &AsIs);
+    }
+    assert!(bench.knows(1));
+    assert_eq!(bench.lines(), [""; 0]);
+}
+
+#[test]
+fn whoever_finds_others_coming_or_going_for_long_says_so_once() {
+    let home = home();
+    fs::create_dir(home.path().join("cache")).unwrap();
+    let gate = File::create(home.path().join("cache/lock")).unwrap();
+    rustix::fs::flock(&gate, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let bench = Bench::at(home, 100);
+    *locked(&bench.cache.state) = State::Busy(Instant::now(), SHORT_PAUSES.1);
+    for _ in 0..3 {
+        bench.store(1, Known::Clean);
+    }
+    let lines = bench.lines();
+    assert!(lines.len() == 1 && lines[0].contains("coming or going"), "{lines:?}");
+}
+
+#[test]
+fn many_come_while_somebody_writes_all_the_time() {
+    let bench = Bench::new(100);
+    bench.store(1, Known::Clean);
+    let turn = File::open(bench.path("turn")).unwrap();
+    rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let bench = bench.kill(|_| {});
+    assert!(bench.knows(1) && bench.lines().is_empty());
 }
