@@ -12,7 +12,7 @@ use super::record::{Entry, Key, Version, age_key, key_of_age};
 use crate::sys;
 
 /// Any change of what is written where makes another format.
-const FORMAT: &[u8] = b"vscan results 1";
+const FORMAT: &[u8] = b"vscan results 2";
 const FORMAT_KEY: &[u8] = b"format";
 /// There while the oldest entries are being removed.
 const REMOVING_KEY: &[u8] = b"removing";
@@ -112,7 +112,8 @@ impl Database {
 
     pub(super) fn get(&self, key: &Key) -> Result<Option<Entry>, Trouble> {
         let txn = self.read()?;
-        Ok(self.tables.results.get(&txn, &key.to_bytes())?.and_then(Entry::from_bytes))
+        let key = key.to_bytes();
+        Ok(self.tables.results.get(&txn, &key)?.and_then(|value| Entry::from_bytes(&key, value)))
     }
 
     pub(super) fn version(&self, scanner: u64) -> Result<Option<Version>, Trouble> {
@@ -172,7 +173,7 @@ impl Database {
         if let Some(former) = former {
             self.tables.ages.delete(txn, &age_key(former, &key))?;
         }
-        self.tables.results.put(txn, &key, &entry.to_bytes())?;
+        self.tables.results.put(txn, &key, &entry.to_bytes(&key))?;
         Ok(self.tables.ages.put(txn, &age_key(entry.stored, &key), &[])?)
     }
 
@@ -255,7 +256,7 @@ impl Database {
             let mut last = None;
             for entry in self.tables.results.range(&txn, &(from, Bound::Unbounded))?.take(AT_ONCE) {
                 let (key, value) = entry?;
-                if let Some((key, entry)) = Key::from_bytes(key).zip(Entry::from_bytes(value)) {
+                if let Some((key, entry)) = Key::from_bytes(key).zip(Entry::from_bytes(key, value)) {
                     visit(key, entry);
                 }
                 last = Some(key.to_vec());

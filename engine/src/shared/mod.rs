@@ -14,6 +14,8 @@ mod record;
 pub(crate) mod server;
 
 #[cfg(test)]
+mod foreign_bytes;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, VecDeque};

@@ -13,7 +13,7 @@ use crate::privilege::AsIs;
 
 /// Keeps the lines.
 #[derive(Default)]
-struct Lines(Mutex<Vec<String>>);
+pub(super) struct Lines(Mutex<Vec<String>>);
 
 impl Log for Lines {
     fn wants(&self, _: Level) -> bool {
@@ -26,11 +26,11 @@ impl Log for Lines {
 }
 
 /// A cache in a directory that is gone with it. What a process's end does is [`Bench::restart`].
-struct Bench {
+pub(super) struct Bench {
     home: Rc<TempDir>,
-    log: Lines,
+    pub(super) log: Lines,
     entries: u64,
-    cache: Arc<SharedCache>,
+    pub(super) cache: Arc<SharedCache>,
 }
 
 fn home() -> Rc<TempDir> {
@@ -38,7 +38,7 @@ fn home() -> Rc<TempDir> {
 }
 
 impl Bench {
-    fn new(entries: u64) -> Self {
+    pub(super) fn new(entries: u64) -> Self {
         Self::at(home(), entries)
     }
 
@@ -52,7 +52,7 @@ impl Bench {
         self.home.path().join("cache").join(name)
     }
 
-    fn data(&self) -> PathBuf {
+    pub(super) fn data(&self) -> PathBuf {
         self.path("results/data.mdb")
     }
 
@@ -81,7 +81,7 @@ impl Bench {
         matches!(self.look(ino, SIGNATURES), Lookup::Known(_))
     }
 
-    fn look(&self, ino: u64, signatures: u64) -> Lookup {
+    pub(super) fn look(&self, ino: u64, signatures: u64) -> Lookup {
         self.ask(key(ino), entry(ino, Known::Clean).identity, signatures, None)
     }
 
@@ -89,7 +89,7 @@ impl Bench {
         self.cache.lookup(&Question { key, identity: &identity, signatures, lifetime }, &self.log)
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         self.log.0.lock().unwrap().clone()
     }
 }
@@ -107,13 +107,13 @@ fn forget(cache: &SharedCache) {
     }
 }
 
-const SIGNATURES: u64 = 7;
+pub(super) const SIGNATURES: u64 = 7;
 
-fn key(ino: u64) -> Key {
+pub(super) fn key(ino: u64) -> Key {
     Key { filesystem: FilesystemId([1; 16]), ino, scanners: 3 }
 }
 
-fn entry(ino: u64, known: Known) -> Entry {
+pub(super) fn entry(ino: u64, known: Known) -> Entry {
     let identity = Identity {
         key: FileKey { dev: 99, ino },
         size: ino + 1,
@@ -124,7 +124,7 @@ fn entry(ino: u64, known: Known) -> Entry {
     Entry { identity, known, signatures: SIGNATURES, stored, took: Duration::from_micros(ino) }
 }
 
-fn infected() -> Known {
+pub(super) fn infected() -> Known {
     Known::Infected(Found { threat: ThreatName::new(b"Eicar"), scanner: "clamav".to_owned() })
 }
 
