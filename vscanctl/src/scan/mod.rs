@@ -5,6 +5,7 @@ mod tally;
 mod walk;
 mod worker;
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -51,10 +52,10 @@ struct Tree<'a> {
 }
 
 pub fn run(arguments: &ScanArguments, cli: &Cli, out: &Out) -> Result<Exit, Trouble> {
-    let shares = shares::all(&SmbConf::read(cli.config.as_deref())?);
+    let shares = shares::with_a_protected_one(&SmbConf::read(cli.config.as_deref())?)?;
     let trees = trees(arguments, &shares)?;
     let stop = stop_on_signals()?;
-    let jobs = arguments.jobs.unwrap_or_else(|| {
+    let jobs = arguments.jobs.map(NonZeroUsize::get).unwrap_or_else(|| {
         trees.iter().map(|tree| tree.loaded.settings.max_scans_in_flight).max().unwrap_or(1)
     });
     let caches = match results::of(&shares, &OnlyTrouble) {
