@@ -63,11 +63,25 @@ pub struct Circumstances {
     pub ended: Instant,
 }
 
+/// There may be a million of these in each smbd: the file's key is not in it twice, and what was found is elsewhere.
 struct Entry {
-    identity: Identity,
-    known: Known,
+    size: u64,
+    mtime: FileTime,
+    ctime: FileTime,
+    found: Option<Box<Found>>,
     signatures: u64,
     stored: Instant,
+}
+
+impl Entry {
+    fn is_about(&self, identity: &Identity) -> bool {
+        let Identity { key: _, size, mtime, ctime } = *identity;
+        (self.size, self.mtime, self.ctime) == (size, mtime, ctime)
+    }
+
+    fn known(&self) -> Known {
+        self.found.as_deref().map_or(Known::Clean, |found| Known::Infected(found.clone()))
+    }
 }
 
 impl Cache {
@@ -89,21 +103,27 @@ impl Cache {
         signatures: u64,
         lifetime: Option<Duration>,
         now: Instant,
-    ) -> Option<&Known> {
+    ) -> Option<Known> {
         let entries = self.entries.as_mut()?;
-        let entry = entries.peek(&identity.key)?;
+        let entry = entries.get(&identity.key)?;
         let too_old = lifetime.is_some_and(|most| now.saturating_duration_since(entry.stored) >= most);
-        if too_old || entry.identity != *identity || entry.signatures != signatures {
+        let holds = !too_old && entry.is_about(identity) && entry.signatures == signatures;
+        let known = holds.then(|| entry.known());
+        if known.is_none() {
             entries.pop(&identity.key);
-            return None;
         }
-        entries.get(&identity.key).map(|entry| &entry.known)
+        known
     }
 
     /// Remembers what somebody else has found out.
     pub fn learn(&mut self, identity: Identity, known: Known, signatures: u64, stored: Instant) {
         if let Some(entries) = self.entries.as_mut() {
-            entries.put(identity.key, Entry { identity, known, signatures, stored });
+            let Identity { key, size, mtime, ctime } = identity;
+            let found = match known {
+                Known::Clean => None,
+                Known::Infected(found) => Some(Box::new(found)),
+            };
+            entries.put(key, Entry { size, mtime, ctime, found, signatures, stored });
         }
     }
 
@@ -147,7 +167,7 @@ mod tests {
         let now = Instant::now();
         let mut cache = Cache::new(10);
         cache.store(file(7, 1000), Known::Clean, &scan(at_ms(2000), now));
-        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, None, now), Some(&Known::Clean));
+        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, None, now), Some(Known::Clean));
         assert_eq!(
             cache.lookup(&Identity { mtime: FileTime(1), ..file(7, 1000) }, SIGNATURES, None, now),
             None
@@ -197,7 +217,7 @@ mod tests {
         cache.store(file(7, 1000), Known::Clean, &scan(at_ms(1020), now));
         assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, None, now), None);
         cache.store(file(7, 1000), Known::Clean, &scan(at_ms(1021), now));
-        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, None, now), Some(&Known::Clean));
+        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, None, now), Some(Known::Clean));
     }
 
     #[test]

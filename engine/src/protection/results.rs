@@ -60,7 +60,7 @@ impl Protection {
             self.cache.borrow_mut().lookup(identity, signatures, self.lifetime(), Instant::now())
         {
             self.count(Event::HitOwn);
-            return Some(known.clone());
+            return Some(known);
         }
         let open = || openat(CWD, place.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
         let entry = self.recall_shared(identity, open)?;

@@ -80,13 +80,13 @@ impl Entry {
 
     /// With a checksum at the end, of this and the key: what is not as it was written is no result.
     pub(super) fn to_bytes(&self, key: &[u8]) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(112);
-        bytes.extend(self.stored.0.to_le_bytes());
+        let mut bytes = Vec::with_capacity(96);
+        bytes.extend(time_to_bytes(self.stored));
         bytes.extend(self.identity.size.to_le_bytes());
-        bytes.extend(self.identity.mtime.0.to_le_bytes());
-        bytes.extend(self.identity.ctime.0.to_le_bytes());
+        bytes.extend(time_to_bytes(self.identity.mtime));
+        bytes.extend(time_to_bytes(self.identity.ctime));
         bytes.extend(self.signatures.to_le_bytes());
-        bytes.extend(u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX).to_le_bytes());
+        bytes.extend(u32::try_from(self.took.as_micros()).unwrap_or(u32::MAX).to_le_bytes());
         match &self.known {
             Known::Clean => bytes.push(CLEAN),
             Known::Infected(found) => {
@@ -109,15 +109,15 @@ impl Entry {
             return None;
         }
         let mut reader = Reader(content);
-        let stored = FileTime(i128::from_le_bytes(reader.array()?));
+        let stored = reader.time()?;
         let identity = Identity {
             key: FileKey::default(),
             size: u64::from_le_bytes(reader.array()?),
-            mtime: FileTime(i128::from_le_bytes(reader.array()?)),
-            ctime: FileTime(i128::from_le_bytes(reader.array()?)),
+            mtime: reader.time()?,
+            ctime: reader.time()?,
         };
         let signatures = u64::from_le_bytes(reader.array()?);
-        let took = Duration::from_micros(u64::from_le_bytes(reader.array()?));
+        let took = Duration::from_micros(u32::from_le_bytes(reader.array()?).into());
         let known = match reader.array()? {
             [CLEAN] => Known::Clean,
             [INFECTED] => {
@@ -132,8 +132,13 @@ impl Entry {
 
     /// When it was stored; all that is needed to keep the order by age.
     pub(super) fn stored_in(bytes: &[u8]) -> Option<FileTime> {
-        Some(FileTime(i128::from_le_bytes(Reader(bytes).array()?)))
+        Reader(bytes).time()
     }
+}
+
+/// In 8 bytes, from 1677 to 2262. A file whose times lie beyond comes back as another one than it is, and is not known.
+fn time_to_bytes(FileTime(ns): FileTime) -> [u8; 8] {
+    i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX }).to_le_bytes()
 }
 
 fn checksum(key: &[u8], content: &[u8]) -> [u8; 8] {
@@ -186,6 +191,10 @@ impl<'a> Reader<'a> {
         self.take(N)?.try_into().ok()
     }
 
+    fn time(&mut self) -> Option<FileTime> {
+        Some(FileTime(i64::from_le_bytes(self.array()?).into()))
+    }
+
     fn text(&mut self) -> Option<&'a [u8]> {
         let length = u32::from_le_bytes(self.array()?);
         self.take(usize::try_from(length).ok()?)
@@ -204,7 +213,7 @@ mod tests {
                 key: FileKey::default(),
                 size: 5,
                 mtime: FileTime(-7),
-                ctime: FileTime(1 << 70),
+                ctime: FileTime(1 << 62),
             },
             known,
             signatures: 9,
@@ -225,6 +234,16 @@ mod tests {
         let key = Key { filesystem: FilesystemId([3; 16]), ino: 1 << 40, scanners: 4 };
         assert_eq!(Key::from_bytes(&key.to_bytes()), Some(key));
         assert_eq!(key_of_age(&age_key(FileTime(5), &key.to_bytes())), key.to_bytes());
+    }
+
+    #[test]
+    fn times_beyond_the_format_are_those_of_no_file() {
+        for beyond in [1 << 70, -(1 << 70)] {
+            let mut written = entry(Known::Clean);
+            written.identity.ctime = FileTime(beyond);
+            let read = Entry::from_bytes(KEY, &written.to_bytes(KEY)).unwrap();
+            assert!(!read.is_about(&written.identity), "{beyond}");
+        }
     }
 
     #[test]
