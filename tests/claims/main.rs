@@ -31,6 +31,8 @@ mod faults;
 mod headers;
 /// What systemd's journal gets.
 mod journal;
+/// ICAP servers are asked several times on one connection.
+mod kept_connections;
 /// smbds that are killed at random.
 mod kills;
 /// What is left out, by size.
