@@ -189,3 +189,11 @@ fn without_a_protected_share_there_is_nothing_to_say() {
         assert!(said.clone().exits(2).err.contains("no share is protected"), "{arguments:?}: {said:?}");
     }
 }
+
+#[test]
+fn a_shell_can_complete_the_command_line() {
+    let script = "source <(\"$0\" completions bash); COMP_WORDS=(vscanctl quar); COMP_CWORD=1; \
+                  _vscanctl vscanctl quar vscanctl; echo \"${COMPREPLY[@]}\"";
+    let output = Command::new("bash").args(["-c", script]).arg(vscanctl()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "quarantine", "{output:?}");
+}
