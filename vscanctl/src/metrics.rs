@@ -13,7 +13,7 @@ use vscan_engine::counters::Snapshot;
 
 use crate::check::ScannerReport;
 use crate::cli::{Cli, MetricsArguments};
-use crate::output::{Out, print, reason, shown};
+use crate::output::{Out, reason, shown};
 use crate::protection::OnlyTrouble;
 use crate::results::{self, Results};
 use crate::samba::SmbConf;
