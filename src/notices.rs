@@ -1,10 +1,10 @@
-//! Events that people should hear of, kept until smbd's clients have their answers.
+//! Events that people should hear of, gathered so that no client waits while they are written.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
 use std::mem;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use vscan_engine::log::Log;
 use vscan_engine::notify::{Event, Notify, Outbox};
@@ -16,6 +16,11 @@ use crate::host::root::Root;
 
 /// The timer of the events, among those of the scans.
 pub const TICKET: Ticket = Ticket(u64::MAX);
+
+/// How long events are gathered. Whoever comes upon one infected file soon asks for the next, and that request would wait
+/// while the first event is written and the program started that sends it. People learn of it within a second all the same.
+/// An smbd that is killed in between loses them; its log has them.
+const GATHER: Duration = Duration::from_millis(150);
 
 /// More events than these wait for nothing: a client that never lets smbd's loop turn must not fill the memory.
 const MOST_WAITING: usize = 1000;
@@ -52,7 +57,7 @@ impl Notify for Notices {
             waiting.events.push((self.0.clone(), event));
             if waiting.timer.is_none() {
                 event::finish_at_exit();
-                waiting.timer = Timer::new(Instant::now(), TICKET);
+                waiting.timer = Timer::new(Instant::now() + GATHER, TICKET);
             }
             waiting.events.len() >= MOST_WAITING
         });
@@ -62,7 +67,7 @@ impl Notify for Notices {
     }
 }
 
-/// smbd's loop has turned: its client has the answer.
+/// Enough was gathered.
 pub fn on_time() {
     if let Some(timer) = WAITING.with_borrow_mut(|waiting| waiting.timer.take()) {
         timer.has_fired();

@@ -35,7 +35,7 @@ install_missing() {
 
 build="gcc libc6-dev clang libclang-dev"
 run="samba smbclient clamav-daemon mount util-linux iproute2"
-tests="samba-testsuite clamdscan clamav python3-venv ca-certificates attr acl valgrind systemd zip redis-server c-icap libc-icap-mod-virus-scan man-db"
+tests="samba-testsuite clamdscan clamav python3-venv ca-certificates attr acl valgrind systemd zip redis-server c-icap libc-icap-mod-virus-scan man-db ksh93u+m xz-utils"
 # For other releases' Samba: see tests/matrix.sh.
 matrix="debootstrap binutils"
 # Other clients of the same scanners. Exim takes the place of whatever mail server is there, so they must be asked for.
@@ -66,3 +66,25 @@ python() {
 # VSCAN_VENV and VSCAN_PEERS_VENV name places that outlive target/.
 python tests/requirements.txt "${VSCAN_VENV:-target/venv}"
 [ "${1:-all}" != peers ] || python tests/requirements-peers.txt "${VSCAN_PEERS_VENV:-target/peers}"
+
+# A file of Samba's that no package has, from the source package of the Samba that is installed here. The system's own lists of
+# packages stay as they are.
+example() {
+    [ ! -e "$2" ] || return 0
+    work=$(mktemp -d)
+    mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$(dirname "$2")"
+    apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' 'Component: main' | sort -u |
+        sed 's/.*/deb-src & main/' >"$work/sources.list"
+    (
+        cd "$work"
+        set -- -q -o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+            -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root
+        apt-get "$@" update
+        apt-get "$@" source --download-only samba
+    )
+    tar -xJf "$work"/samba_*.orig.tar.xz -C "$work" --wildcards --no-anchored --strip-components=1 "$1"
+    mv "$work/$1" "$2"
+    rm -r "$work"
+}
+
+example examples/scripts/vfs/virusfilter/virusfilter-notify.ksh "$(dirname "${VSCAN_VENV:-target/venv}")/examples/virusfilter-notify.ksh"

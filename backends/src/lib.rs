@@ -46,6 +46,4 @@ pub mod sssp;
 #[cfg(test)]
 mod manual;
 #[cfg(test)]
-mod recorded;
-#[cfg(test)]
 mod testing;

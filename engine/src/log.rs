@@ -1,6 +1,8 @@
 //! Lines for the administrator. The engine composes them; whoever embeds the engine knows where they go.
 
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::rc::Rc;
 
 use crate::notify::Event;
@@ -58,6 +60,11 @@ impl<L: Log + ?Sized> Log for Rc<L> {
 /// Valid UTF-8 is shown as it is. Control characters, backslashes and bytes that are not UTF-8 become `\n`, `\\` or
 /// `\xNN`, so that two different names never look the same and no name can forge a line.
 pub struct Printable<'a>(pub &'a [u8]);
+
+/// A path, for a line that people read.
+pub fn shown(path: &Path) -> Printable<'_> {
+    Printable(path.as_os_str().as_bytes())
+}
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

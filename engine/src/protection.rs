@@ -19,7 +19,7 @@ use crate::counters::{Counters, Event, Parked, ShareCounters};
 use crate::epoch::Epoch;
 use crate::identity::Identity;
 use crate::log::{Level, Log};
-use crate::notify::{Notify, Session};
+use crate::notify::{Channels, Notify, Session};
 use crate::policy::{self, Access, Facts, Plan, Status};
 use crate::privilege::Privilege;
 use crate::report::{self, Finding};
@@ -57,6 +57,8 @@ pub struct Protection {
     log: Box<dyn Log>,
     privilege: Rc<dyn Privilege>,
     notify: Box<dyn Notify>,
+    /// For its events: they all have the same.
+    channels: Arc<Channels>,
     /// `on config error = deny`, and there was one.
     refuses_all: bool,
 }
@@ -157,6 +159,7 @@ impl Protection {
         let scanners = results::fingerprint_of_scanners(&settings);
         let trusted = Trusted::new(settings.trusted_files.clone());
         Self {
+            channels: Arc::new(settings.notify.channels.clone()),
             settings,
             pool,
             epoch,

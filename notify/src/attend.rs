@@ -1,14 +1,14 @@
 //! Attending to the spool: from the files of smbd to the channels, until nothing is left.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use vscan_engine::notify::Spool;
+use vscan_engine::notify::{Event, Spool};
 
 use crate::channels::CHANNELS;
 use crate::desk::Desk;
@@ -81,25 +81,32 @@ impl Office {
     }
 
     fn hand_out(&mut self, name: OsString) -> io::Result<()> {
-        let event = match self.spool.read(&name) {
-            Ok(event) => Arc::new(event),
+        let events = match self.spool.read(&name) {
+            Ok(events) => events,
             Err(error) => {
                 let shown = name.to_string_lossy();
                 syslog::line(&format!(
-                    "{shown} in the spool is no event ({error}): it is kept as {shown}.bad"
+                    "{shown} in the spool is no list of events ({error}): it is kept as {shown}.bad"
                 ));
                 return self.spool.put_aside(&name);
             }
         };
+        self.seen.insert(name.clone());
+        self.ledger.open_file(&name, events.len());
+        for event in events {
+            self.hand_out_event(Arc::new(event), &name);
+        }
+        Ok(())
+    }
+
+    fn hand_out_event(&mut self, event: Arc<Event>, file: &OsStr) {
         let wants = |desk: &&Arc<Desk>| desk.wants(&event) && !self.ledger.is_done(desk.channel(), &event.id);
         let is_news = self.scanners.is_news(&event);
         let desks: Vec<_> = self.desks.iter().filter(|_| is_news).filter(wants).cloned().collect();
-        self.seen.insert(name.clone());
-        self.ledger.enter(&event.id, name, desks.len());
+        self.ledger.enter(&event.id, file, desks.len());
         for desk in desks {
             desk.take(&event);
         }
-        Ok(())
     }
 
     fn tell_of_overflow(&self) -> io::Result<()> {

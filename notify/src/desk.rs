@@ -105,7 +105,10 @@ impl Desk {
         let now = now();
         let rest = match trouble {
             Ok(()) => {
-                self.complained().remove(&batch.key);
+                // Of programs that are run for each event, others may still fail.
+                if batch.key.event.is_none() {
+                    self.complained().remove(&batch.key);
+                }
                 self.groups().sent(&batch.key, now)
             }
             Err(Trouble::Nobody(why)) => {
@@ -131,11 +134,12 @@ impl Desk {
         self.ledger.done(self.channel.name, &batch.key, &rest, ids);
     }
 
-    /// Says what is wrong, once an hour for each recipient.
+    /// Says what is wrong, once an hour for each recipient and share.
     fn complain(&self, key: &Key, why: &str, now: u64) {
-        let last = self.complained().get(key).copied();
+        let about = Key { event: None, ..key.clone() };
+        let last = self.complained().get(&about).copied();
         if last.is_none_or(|last| now.saturating_sub(last) >= milliseconds(LEAVE_ALONE)) {
-            self.complained().insert(key.clone(), now);
+            self.complained().insert(about, now);
             let recipient = Printable(key.recipient.as_bytes());
             syslog::line(&format!("{} to {recipient}: {why}", self.channel.name));
         }
@@ -146,7 +150,8 @@ impl Desk {
     }
 }
 
-fn now() -> u64 {
+/// Milliseconds since 1970.
+pub(crate) fn now() -> u64 {
     milliseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 

@@ -1,11 +1,11 @@
 //! What was sent: so that a process that is killed loses nothing, and the next one repeats nothing.
 //!
 //! A message that was sent is one line in the journal, written in one piece, with all the events that it told of. When
-//! every channel is done with an event, its file goes. The journal also keeps how often each recipient was told, so
+//! every channel is done with all events of a file, it goes. The journal also keeps how often each recipient was told, so
 //! that a process that ends forgets no limit.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,13 +14,14 @@ use rustix::fs::{OFlags, ftruncate};
 use serde::{Deserialize, Serialize};
 use vscan_engine::notify::Spool;
 
+use crate::desk::now;
 use crate::merge::{Key, Rest};
 use crate::syslog;
 
 const JOURNAL: &str = "journal";
 
 /// Beyond this many bytes, the journal is shortened as soon as no event is under way.
-const LONG: usize = 1 << 20;
+const LONG: usize = 1 << 16;
 
 /// The ledger of one spool.
 pub(crate) struct Ledger {
@@ -36,8 +37,11 @@ struct State {
     /// By channel: when somebody may be told again.
     rests: HashMap<String, HashMap<Key, Rest>>,
     under_way: HashMap<String, UnderWay>,
+    /// How many events of a file are still under way.
+    files: HashMap<OsString, usize>,
 }
 
+/// An event.
 struct UnderWay {
     file: OsString,
     channels: usize,
@@ -65,6 +69,7 @@ impl Ledger {
             done: HashMap::new(),
             rests: HashMap::new(),
             under_way: HashMap::new(),
+            files: HashMap::new(),
         };
         // A line that a full disk has cut off counts as not written.
         for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
@@ -91,10 +96,19 @@ impl Ledger {
         self.state().done.get(channel).is_some_and(|ids| ids.contains(id))
     }
 
-    /// An event that so many channels are to be done with.
-    pub(crate) fn enter(&self, id: &str, file: OsString, channels: usize) {
+    /// A file of so many events, each of which will be [entered](Ledger::enter).
+    pub(crate) fn open_file(&self, file: &OsStr, events: usize) {
         let mut state = self.state();
-        state.under_way.insert(id.to_owned(), UnderWay { file, channels });
+        state.files.insert(file.to_owned(), events);
+        if events == 0 {
+            self.close_file(&mut state, file);
+        }
+    }
+
+    /// An event that so many channels are to be done with.
+    pub(crate) fn enter(&self, id: &str, file: &OsStr, channels: usize) {
+        let mut state = self.state();
+        state.under_way.insert(id.to_owned(), UnderWay { file: file.to_owned(), channels });
         if channels == 0 {
             self.finish(&mut state, id);
         }
@@ -116,17 +130,25 @@ impl Ledger {
                 }
             }
         }
-        if state.under_way.is_empty() && state.length > LONG {
+        if state.files.is_empty() && state.length > LONG {
             // Nothing refers to it any more but the rests.
-            let _ = state.shorten();
+            let _ = state.shorten(now());
         }
     }
 
     fn finish(&self, state: &mut State, id: &str) {
-        if let Some(event) = state.under_way.remove(id)
-            && let Err(error) = self.spool.remove(&event.file)
-        {
-            syslog::line(&format!("{} cannot be removed from the spool: {error}", event.file.display()));
+        let Some(UnderWay { file, .. }) = state.under_way.remove(id) else { return };
+        let Some(events) = state.files.get_mut(&file) else { return };
+        *events = events.saturating_sub(1);
+        if *events == 0 {
+            self.close_file(state, &file);
+        }
+    }
+
+    fn close_file(&self, state: &mut State, file: &OsStr) {
+        state.files.remove(file);
+        if let Err(error) = self.spool.remove(file) {
+            syslog::line(&format!("{} cannot be removed from the spool: {error}", file.display()));
         }
     }
 }
@@ -144,9 +166,10 @@ impl State {
         Ok(())
     }
 
-    /// Forgets all events. Being killed in the middle costs a few rests.
-    fn shorten(&mut self) -> io::Result<()> {
+    /// Forgets all events, and the rests that are. Being killed in the middle costs a few rests.
+    fn shorten(&mut self, now: u64) -> io::Result<()> {
         self.done.clear();
+        self.rests.values_mut().for_each(|rests| rests.retain(|_, rest| !rest.is_forgotten(now)));
         ftruncate(&self.journal, 0)?;
         self.length = 0;
         let mut text = Vec::new();
@@ -158,5 +181,40 @@ impl State {
             }
         }
         self.append(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_forgets_what_nobody_needs() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Arc::new(Spool::open(&dir.path().join("spool")).unwrap());
+        let ledger = Ledger::open(&spool).unwrap();
+        let file = OsStr::new("1.2000.json");
+        std::fs::write(dir.path().join("spool").join(file), "").unwrap();
+        ledger.open_file(file, 2000);
+        let key = |event: &str| Key {
+            recipient: "root".to_owned(),
+            share: "s".to_owned(),
+            kind: "Infected".to_owned(),
+            event: Some(event.to_owned()),
+        };
+        for n in 0..2000 {
+            let id = n.to_string();
+            ledger.enter(&id, file, 1);
+            // The last one has a rest that goes on.
+            let milliseconds = if n == 1999 { 1_000_000 } else { 0 };
+            let rest = Rest { since: now() - 1, milliseconds, is_absent: false };
+            ledger.done("command", &key(&id), &rest, vec![id]);
+        }
+        assert!(spool.names().unwrap().is_empty());
+        let length = std::fs::metadata(dir.path().join("spool").join(JOURNAL)).unwrap().len();
+        assert!(length < 1000, "{length}");
+        let ledger = Ledger::open(&spool).unwrap();
+        assert_eq!(ledger.rests("command").into_keys().collect::<Vec<_>>(), [key("1999")]);
+        assert!(!ledger.is_done("command", "1999"), "there is no such event any more");
     }
 }

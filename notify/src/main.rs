@@ -18,12 +18,15 @@ mod syslog;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use rustix::process::getpriority_process;
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let (Some(spool), None) = (arguments.next(), arguments.next()) else {
         syslog::line("usage: vscan-notify <spool>; smbd starts it by itself (notify program)");
         return ExitCode::from(2);
     };
+    step_back();
     let spool = PathBuf::from(spool);
     match attend::attend(&spool) {
         Ok(()) => ExitCode::SUCCESS,
@@ -31,5 +34,14 @@ fn main() -> ExitCode {
             syslog::line(&format!("{}: {error}: nobody is told of what is found", spool.display()));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// smbd has made this process nice, for its clients shall not wait for the processor because of messages. Where the kernel
+/// groups processes by their sessions (sched(7), autogroup), that holds in this process's own session only; then the session
+/// has to be nice as well.
+fn step_back() {
+    if let Ok(niceness) = getpriority_process(None) {
+        let _ = std::fs::write("/proc/self/autogroup", niceness.to_string());
     }
 }

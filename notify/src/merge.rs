@@ -157,7 +157,8 @@ impl Group {
 }
 
 impl Rest {
-    fn is_forgotten(&self, now: u64) -> bool {
+    /// Whether it was over so long ago that the next message is the first again.
+    pub(crate) fn is_forgotten(&self, now: u64) -> bool {
         now < self.since || now - self.since > self.milliseconds.saturating_mul(GROWTH)
     }
 }

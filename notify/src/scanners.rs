@@ -45,7 +45,7 @@ impl Scanners {
         let known = self
             .told
             .iter_mut()
-            .find(|told| told.scanner == event.scanner && told.channels == event.channels);
+            .find(|told| told.scanner == event.scanner && told.channels == *event.channels);
         match known {
             Some(told) if told.event == event.id => return true,
             Some(told) if told.is_up == is_up => return false,
@@ -54,7 +54,7 @@ impl Scanners {
             None if is_up => return false,
             None => self.told.push(Told {
                 scanner: event.scanner.clone(),
-                channels: event.channels.clone(),
+                channels: Channels::clone(&event.channels),
                 is_up,
                 event: event.id.clone(),
             }),

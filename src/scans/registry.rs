@@ -31,9 +31,6 @@ pub(super) const EVERYBODY: Ticket = Ticket(0);
 /// The timer that writes results for other processes. The last number of all is that of the notices.
 pub(super) const RESULTS: Ticket = Ticket(u64::MAX - 1);
 
-/// The timer that closes connections to scanners that no scan has used for a while.
-pub(super) const CONNECTIONS: Ticket = Ticket(u64::MAX - 2);
-
 /// When somebody else is writing results: it takes them less than a millisecond.
 const ANOTHER_MOMENT: Duration = Duration::from_millis(5);
 
@@ -50,7 +47,6 @@ pub(super) struct Registry {
     /// Those with results that are to be written for other processes.
     pub(super) with_results: Vec<Rc<Share>>,
     pub(super) writer: Option<Timer>,
-    pub(super) closer: Option<Timer>,
     pub(super) is_starting: bool,
 }
 

@@ -149,6 +149,15 @@ impl Client {
         }
     }
 
+    /// Asks for a file that is known to be infected; how long the refusal took.
+    pub fn find(&mut self, name: &str) -> Duration {
+        let started = Instant::now();
+        let sent = self.send(command::CREATE, 1, &wire::create(name, Open::Read));
+        let status = self.answer(sent).status();
+        assert_eq!(status, wire::VIRUS_INFECTED, "an infected file is refused ({status:#010x})");
+        started.elapsed()
+    }
+
     /// Writes a file that is so often the same piece; how long its CLOSE took.
     pub fn upload(&mut self, name: &str, pieces: usize, piece: &[u8]) -> Duration {
         let file = self.call(command::CREATE, &wire::create(name, Open::Overwrite)).file_id();

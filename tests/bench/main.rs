@@ -15,6 +15,7 @@ mod known;
 mod measure;
 mod memory;
 mod table;
+mod tell;
 mod tree;
 mod upload;
 mod wire;
@@ -40,6 +41,9 @@ struct Plan {
     /// How often a tree is scanned that was never seen, and how many files are in it.
     trees: usize,
     tree_files: usize,
+    /// How often each way to tell people has its turn, and how long that is.
+    tell_rounds: usize,
+    tell_turn: Duration,
 }
 
 impl Plan {
@@ -52,6 +56,8 @@ impl Plan {
         upload_mib: 256,
         trees: 3,
         tree_files: 20_000,
+        tell_rounds: 9,
+        tell_turn: Duration::from_millis(300),
     };
 
     /// Enough to see that all of it works.
@@ -64,10 +70,12 @@ impl Plan {
         upload_mib: 8,
         trees: 1,
         tree_files: 400,
+        tell_rounds: 1,
+        tell_turn: Duration::from_millis(50),
     };
 }
 
-const ALL_PARTS: &str = "abcdef";
+const ALL_PARTS: &str = "abcdefg";
 
 const USAGE: &str = "usage: bench [--quick] [--only PARTS] [--slow-scan SECONDS]\n       bench cache [MOST RESULTS]\n\
                      Prints what a scan costs. --quick: only to see that it works; its numbers mean nothing.\n\
@@ -110,6 +118,9 @@ fn main() -> ExitCode {
     }
     if wanted('f') {
         tree::run(&mut seeds, &plan);
+    }
+    if wanted('g') {
+        tell::run(&plan);
     }
     println!("\nload while this ran: {}", first_words("/proc/loadavg", 3));
     ExitCode::SUCCESS

@@ -15,6 +15,8 @@ pub mod command {
 
 /// STATUS_PENDING: the answer comes later.
 pub const PENDING: u32 = 0x0000_0103;
+/// STATUS_VIRUS_INFECTED.
+pub const VIRUS_INFECTED: u32 = 0xc000_0906;
 /// STATUS_MORE_PROCESSING_REQUIRED: half of a login.
 pub const MORE_PROCESSING: u32 = 0xc000_0016;
 

@@ -13,7 +13,7 @@ fn the_benchmark_measures_all_of_its_parts() {
         .unwrap();
     assert!(bench.status.success(), "{}", String::from_utf8_lossy(&bench.stderr));
     let printed = String::from_utf8(bench.stdout).unwrap();
-    for part in ["(a) ", "(b) ", "(c) ", "(d) ", "(e) ", "(f) "] {
+    for part in ["(a) ", "(b) ", "(c) ", "(d) ", "(e) ", "(f) ", "(g) "] {
         assert!(printed.contains(&format!("\n{part}")), "{part} is missing:\n{printed}");
     }
 }

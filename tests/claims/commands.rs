@@ -1,18 +1,18 @@
 //! Programs that are run when something has happened.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use vscan_tests::clamd::{Clamd, THREAT};
-use vscan_tests::client::{Client, Status};
+use vscan_tests::client::{Client, Status, example};
 use vscan_tests::module::vscan_notify;
 use vscan_tests::recorder::Recorder;
 use vscan_tests::samples::{clean, eicar, plant};
 use vscan_tests::wait::{SOON, eventually, patience};
 
-use crate::odd_files::plant_and_list;
+use crate::messages::spool_is_empty;
 use crate::protected::{Protected, SHARE};
 
 const COMMAND: &str = "infected file command = @RIG@/recorder/run";
@@ -83,6 +83,80 @@ fn a_find_runs_the_command_as_the_clients_user_with_the_variables_of_virusfilter
     assert_eq!((&json["schema"], &json["events"][0]["threat"]), (&1.into(), &THREAT.into()));
 }
 
+/// Samba's own script for vfs_virusfilter's commands, from its source package; where everybody may run it.
+fn virusfilter_notify(it: &Protected) {
+    let script = fs::read(example("virusfilter-notify.ksh")).expect("run tests/setup.sh first");
+    let place = it.smbd.path("virusfilter-notify");
+    fs::write(&place, script).unwrap();
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The command line of such a script as it was under vfs_virusfilter; the programs that it calls are the recorder.
+fn virusfilter_commands() -> String {
+    let words = "/usr/bin/env VIRUSFILTER_NOTIFY_SENDMAIL_COMMAND=@RIG@/recorder/run \
+                 VIRUSFILTER_NOTIFY_SMBCLIENT_COMMAND=@RIG@/recorder/run @RIG@/virusfilter-notify \
+                 --mail-to %U@example.org --cc root@example.org --from samba@example.org --subject-prefix \"[%S] \"";
+    format!("infected file command = {words} --winpopup-to %m\nscan error command = {words}")
+}
+
+#[test]
+fn sambas_script_for_virusfilter_works_unchanged() {
+    let clamd = Clamd::new().start();
+    let it = by(&clamd, &virusfilter_commands());
+    let recorder = Recorder::at(&it.smbd, "");
+    virusfilter_notify(&it);
+    it.plant("bad.com", &eicar());
+    it.refused("bad.com").refused_with("NT_STATUS_VIRUS_INFECTED");
+    let mut runs = recorder.wait_for(2);
+    runs.sort_by_key(|run| run.arguments[0] != b"-t");
+    let (mail, popup) = (&runs[0], &runs[1]);
+    assert_eq!(mail.arguments, ["-t", "-i", "-f", "samba@example.org"].map(str::as_bytes));
+    assert_eq!((&popup.arguments[0][..], &popup.arguments[2][..]), (&b"-M"[..], &b"-U%"[..]));
+    assert_eq!((mail.ids.as_str(), popup.ids.as_str()), (ids("daemon").as_str(), ids("daemon").as_str()));
+    let text = String::from_utf8(mail.input.clone()).unwrap();
+    let moved = it.quarantine().remove(0);
+    let lines = [
+        format!("Subject: [{SHARE}] {THREAT}"),
+        "To: daemon@example.org".to_owned(),
+        "Cc: root@example.org".to_owned(),
+        "X-VIRUSFILTER-Module-Name: clamav".to_owned(),
+        format!("Service name: {SHARE}"),
+        format!("Infected file report: {THREAT}"),
+        format!("Infected file path: {}", it.path("bad.com").display()),
+        "Infected file action: quarantine".to_owned(),
+        format!("Quarantined/Renamed file path: {}", moved.display()),
+    ];
+    for line in &lines {
+        assert!(text.lines().any(|found| found == line), "{line:?} in {text}");
+    }
+    assert!(text.contains("(127.0.0.1)\n") && text.contains("\\daemon\n"), "client and user: {text}");
+    let body = text.split_once("\n\n").unwrap().1.trim();
+    assert_eq!(String::from_utf8_lossy(&popup.input).trim(), body);
+}
+
+#[test]
+fn sambas_script_for_virusfilter_tells_of_errors_and_knows_earlier_results() {
+    let mut clamd = Clamd::new().start();
+    let it = by(&clamd, &format!("{}\ninfected file action = nothing", virusfilter_commands()));
+    let recorder = Recorder::at(&it.smbd, "");
+    virusfilter_notify(&it);
+    it.plant("bad.com", &eicar());
+    it.plant("a.doc", &clean(1, 100));
+    let client = it.client();
+    // It says nothing of what was known before.
+    for _ in 0..2 {
+        assert_eq!(client.read("bad.com"), Err(Status::VIRUS_INFECTED));
+    }
+    recorder.wait_for(2);
+    clamd.kill();
+    assert_eq!(client.read("a.doc"), Err(Status::ACCESS_DENIED));
+    let runs = recorder.wait_for(3);
+    let error = String::from_utf8(runs[2].input.clone()).unwrap();
+    let line = format!("Scan error file path: {}", it.path("a.doc").display());
+    assert!(error.contains(&line) && error.contains("Scan error report: "), "{error}");
+    assert_eq!(runs.len(), 3);
+}
+
 #[test]
 fn an_earlier_result_is_told_as_such() {
     let it = protected(&format!("{COMMAND}\ninfected file action = nothing"));
@@ -97,22 +171,12 @@ fn an_earlier_result_is_told_as_such() {
 }
 
 #[test]
-fn a_hostile_name_arrives_byte_for_byte_and_does_nothing() {
-    const NAME: &[u8] = b"-b\xf6se\n\"'$(touch owned)`touch owned`;|&.com";
-    let command = format!("{COMMAND} %f \"x%f\"\ninfected file action = nothing");
-    let it = Protected::server(&options(&command), |server| server.global("unix charset", "ISO8859-1"));
+fn a_name_is_never_an_option() {
+    let it = protected(&format!("{COMMAND} %f x%f"));
     let recorder = Recorder::at(&it.smbd, "");
-    let offered = plant_and_list(&it.smbd, "bad", NAME, &eicar());
-    assert_eq!(it.client().read(&offered), Err(Status::VIRUS_INFECTED));
-    let run = recorder.wait_for(1).remove(0);
-    let name = [b"bad/", NAME].concat();
-    assert_eq!(run.arguments, [name.clone(), [b"x", name.as_slice()].concat()]);
-    assert_eq!(run.variable("VIRUSFILTER_INFECTED_SERVICE_FILE_PATH"), Some(name.as_slice()));
-    let path = it.path("bad").join(OsStr::from_bytes(NAME));
-    assert_eq!(run.variable("VSCAN_PATH"), Some(path.as_os_str().as_bytes()));
     it.plant("-rf.com", &eicar());
-    assert_eq!(it.client().read("-rf.com"), Err(Status::VIRUS_INFECTED));
-    assert_eq!(recorder.wait_for(2)[1].arguments, [&b"./-rf.com"[..], b"x-rf.com"], "no option");
+    it.refused("-rf.com").refused_with("NT_STATUS_VIRUS_INFECTED");
+    assert_eq!(recorder.wait_for(1)[0].arguments, [&b"./-rf.com"[..], b"x-rf.com"]);
 }
 
 #[test]
@@ -143,6 +207,23 @@ fn a_command_that_hangs_is_killed_and_nobody_waits_for_it() {
     assert_eq!(recorder.runs().len(), 4, "four at once");
     recorder.wait_for(6);
     it.smbd.wait_for_syslog("killed after 2 s (command timeout)", SOON);
+}
+
+#[test]
+fn a_command_that_never_works_is_one_line_in_syslog() {
+    for (command, trouble) in [("/nowhere/x", "there is no such program"), ("/bin/false", "exit status 1")] {
+        let it = protected(&format!("infected file command = {command}\ninfected file action = nothing"));
+        it.plant("bad.com", &eicar());
+        let client = it.client();
+        for _ in 0..5 {
+            assert_eq!(client.read("bad.com"), Err(Status::VIRUS_INFECTED));
+        }
+        it.smbd.wait_for_syslog(trouble, SOON);
+        eventually("all events are done with", SOON, || spool_is_empty(&it).then_some(()));
+        let lines = it.smbd.syslog();
+        let about: Vec<_> = lines.iter().filter(|line| line.contains(command)).collect();
+        assert!(matches!(about.as_slice(), [line] if line.contains(trouble)), "{about:?}");
+    }
 }
 
 #[test]

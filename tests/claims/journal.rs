@@ -1,7 +1,5 @@
 //! What systemd's journal gets, and old readers of logs: a real journald is asked for it.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -10,7 +8,6 @@ use vscan_tests::client::{Client, Status};
 use vscan_tests::samples::{clean, eicar, plant};
 use vscan_tests::wait::{SOON, patience};
 
-use crate::odd_files::plant_and_list;
 use crate::protected::{Protected, SHARE};
 
 const INFECTED: &str = "MESSAGE_ID=bf279eab132245e5b05a2ca56049deed";
@@ -54,25 +51,6 @@ fn a_find_is_one_record_with_all_facts_apart() {
     }
     assert_eq!(it.smbd.journal().entries(&[INFECTED]).len(), 1);
     assert_eq!(it.smbd.syslog(), [""; 0], "journald hands it on to syslog by itself");
-}
-
-#[test]
-fn a_name_is_in_the_journal_as_it_is_byte_for_byte() {
-    const NAME: &[u8] = b"b\xf6se\nMESSAGE=all is well\n\"'$(reboot).com";
-    let it = Protected::server("infected file action = nothing", |server| {
-        server.journald().global("logging", "file").global("unix charset", "ISO8859-1")
-    });
-    let offered = plant_and_list(&it.smbd, "bad", NAME, &eicar());
-    assert_eq!(it.client().read(&offered), Err(Status::VIRUS_INFECTED));
-    let entry = it.smbd.journal().wait_for(&[INFECTED], SOON);
-    let path = it.path("bad").join(OsStr::from_bytes(NAME)).into_os_string().into_encoded_bytes();
-    assert_eq!(entry.field("VSCAN_PATH"), path);
-    assert!(
-        entry
-            .text("MESSAGE")
-            .contains("/bad/b\\xf6se\\nMESSAGE=all is well\\n\\\"'$(reboot).com\" is infected")
-    );
-    assert_eq!(it.smbd.journal().entries(&[INFECTED]).len(), 1);
 }
 
 #[test]

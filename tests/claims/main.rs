@@ -29,10 +29,10 @@ mod exclusions;
 mod faults;
 /// The headers of Samba's structures.
 mod headers;
+/// The worst name that a file can have.
+mod hostile_names;
 /// What systemd's journal gets.
 mod journal;
-/// ICAP servers are asked several times on one connection.
-mod kept_connections;
 /// smbds that are killed at random.
 mod kills;
 /// What is left out, by size.

@@ -1,11 +1,10 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use vscan_tests::clamd::THREAT;
 use vscan_tests::module::vscan_notify;
 use vscan_tests::network::in_own_network;
-use vscan_tests::popup::{Popup, Popups, Recorder, smbclient_message};
+use vscan_tests::popup::{OneBlock, Popup, Popups, Recorder, smbclient_message};
 use vscan_tests::samples::eicar;
 use vscan_tests::wait::{SOON, eventually};
 
@@ -127,6 +126,18 @@ fn smbd_gets_from_us_what_it_gets_from_smbclient() {
 }
 
 #[test]
+fn smbd_reads_a_message_of_one_block_as_it_is_meant() {
+    let popups = Popups::new();
+    let old = OneBlock::before(&popups);
+    let it = told_at(old.port(), "warning message = %f: Grüße, and a virus!\\nAsk for help.");
+    it.plant("bad.com", &eicar());
+    it.refused("bad.com").refused_with("NT_STATUS_VIRUS_INFECTED");
+    let popup = wait_for(&popups, 1).remove(0);
+    assert!(popup.from.ends_with("_VIRUS_SCANNER"), "{popup:?}");
+    assert_eq!(popup.text, "bad.com: Grüße, and a virus!\nAsk for help.");
+}
+
+#[test]
 fn a_client_without_such_a_service_costs_one_line_in_syslog() {
     // Somebody listens, and hangs up.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -144,7 +155,8 @@ fn a_client_without_such_a_service_costs_one_line_in_syslog() {
     assert!(about[0].contains("vscan-notify") && about[0].contains("messenger to 127.0.0.1"), "{about:?}");
 }
 
-fn spool_is_empty(it: &Protected) -> bool {
+/// Whether nothing is left to be told.
+pub(crate) fn spool_is_empty(it: &Protected) -> bool {
     events(&it.smbd.path("spool")).is_empty()
 }
 
@@ -152,6 +164,13 @@ fn events(spool: &Path) -> Vec<std::path::PathBuf> {
     let Ok(entries) = std::fs::read_dir(spool) else { return vec!["not there".into()] };
     let paths = entries.flatten().map(|entry| entry.path());
     paths.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
+}
+
+/// How many events there are in all files.
+fn count_events(spool: &Path) -> usize {
+    let content =
+        |path| -> serde_json::Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
+    events(spool).into_iter().map(|path| content(path)["events"].as_array().unwrap().len()).sum()
 }
 
 #[test]
@@ -163,7 +182,7 @@ fn a_missing_program_is_one_line_in_the_log() {
     it.plant("bad.com", &eicar());
     it.smbd.smbclient("s").run("get bad.com /dev/null; get bad.com /dev/null").refused_with("VIRUS_INFECTED");
     it.smbd.wait_for_log("/nowhere/vscan-notify (notify program): No such file", SOON);
-    eventually("both events are kept", SOON, || (events(&it.smbd.path("spool")).len() == 2).then_some(()));
+    eventually("both events are kept", SOON, || (count_events(&it.smbd.path("spool")) == 2).then_some(()));
     assert_eq!(it.smbd.log().matches("notify program").count(), 1);
 }
 
@@ -258,25 +277,4 @@ fn nobody_waits_for_a_client_that_does_not_answer() {
         "it has not given up yet"
     );
     it.smbd.wait_for_syslog("no pop-up was shown", SOON);
-}
-
-#[test]
-fn a_name_that_means_something_elsewhere_is_harmless_in_a_pop_up() {
-    let popups = Popups::new();
-    let it = told_at(popups.port(), "warning message = %f|%a\nnotify interval = 100ms");
-    let names: [&[u8]; 4] =
-        [b"a\nb.com", b"$(touch owned) `x`.com", b"it's \"it\" %f %v.com", b"\xff\xfe.com"];
-    for name in names {
-        use std::os::unix::ffi::OsStrExt as _;
-        let path = it.path("").join(std::ffi::OsStr::from_bytes(name));
-        std::fs::write(&path, eicar()).unwrap();
-    }
-    // By way of a directory: smbclient cannot write such names.
-    it.smbd.smbclient("s").run("prompt; cd /; lcd /tmp; mget *").refused_with("NT_STATUS");
-    let counted = || popups.received().iter().map(count).sum::<usize>();
-    eventually("all that smbclient could ask for are told", SOON, || (counted() >= 2).then_some(()));
-    eventually("the spool is empty", SOON + Duration::from_secs(10), || spool_is_empty(&it).then_some(()));
-    for popup in popups.received() {
-        assert_eq!(popup.text.lines().count(), if count(&popup) > 1 { 2 } else { 1 }, "{popup:?}");
-    }
 }

@@ -19,8 +19,7 @@ pub const MAX_OBJECT_SIZE: usize = 1 << 20;
 
 /// A running server; ends when it is dropped.
 pub struct CIcap {
-    /// Nothing only while it is started anew.
-    daemon: Option<Kept>,
+    _daemon: Kept,
     port: u16,
     home: TempDir,
 }
@@ -41,32 +40,20 @@ impl CIcap {
         let home = tempfile::Builder::new().prefix("vscan-rig-cicap-").tempdir_in("/tmp").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         fs::write(home.path().join("c-icap.conf"), conf(home.path(), port, clamd)).unwrap();
-        let mut server = Self { daemon: None, port, home };
-        server.run().then_some(server)
-    }
-
-    /// Whether it runs and accepts connections.
-    fn run(&mut self) -> bool {
-        let conf = self.home.path().join("c-icap.conf").display().to_string();
-        let command = ["c-icap", "-N", "-f", &conf];
-        let mut daemon = Kept::start(Mounts::Shared, "", &command, &self.home.path().join("output"));
+        let conf_path = home.path().join("c-icap.conf").display().to_string();
+        let command = ["c-icap", "-N", "-f", &conf_path];
+        let mut daemon = Kept::start(Mounts::Shared, "", &command, &home.path().join("output"));
         let listens = eventually("c-icap listens", SOON, || {
             if daemon.has_ended() {
                 return Some(false);
             }
-            TcpStream::connect(("127.0.0.1", self.port)).is_ok().then_some(true)
+            TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(true)
         });
-        self.daemon = Some(daemon);
+        let server = Self { _daemon: daemon, port, home };
         if !listens {
-            eprintln!("--- c-icap ended at once:\n{}", self.log());
+            eprintln!("--- c-icap ended at once:\n{}", server.log());
         }
-        listens
-    }
-
-    /// Kills it, and starts it at the same port.
-    pub fn restart(&mut self) {
-        self.daemon = None;
-        assert!(self.run(), "c-icap starts again");
+        listens.then_some(server)
     }
 
     /// Where it listens on 127.0.0.1.

@@ -249,9 +249,17 @@ fn new_guid() -> u64 {
     LAST.fetch_add(1, Ordering::Relaxed)
 }
 
+/// A file of Samba's source package, which tests/setup.sh fetches.
+pub fn example(name: &str) -> PathBuf {
+    venv().with_file_name("examples").join(name)
+}
+
 /// The Python that has the packages of tests/requirements.txt: tests/setup.sh makes it.
 pub(crate) fn python() -> PathBuf {
+    venv().join("bin/python")
+}
+
+fn venv() -> PathBuf {
     std::env::var_os("VSCAN_VENV")
         .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target/venv").into(), PathBuf::from)
-        .join("bin/python")
 }

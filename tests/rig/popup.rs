@@ -157,6 +157,71 @@ impl Default for Recorder {
     }
 }
 
+/// A receiver that knows no messages of several blocks, with a real one behind it for the others.
+///
+/// smbd takes a message of one block only from those who have negotiated a dialect, which nobody does who sends messages. So
+/// that is done here; the message itself and its answer are passed on as they are.
+pub struct OneBlock {
+    port: u16,
+}
+
+impl OneBlock {
+    /// In front of this one.
+    pub fn before(receiver: &Popups) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (port, receiver) = (listener.local_addr().unwrap().port(), receiver.port());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut smbd = TcpStream::connect(("127.0.0.1", receiver)).unwrap();
+                while let Some(request) = packet(&mut stream) {
+                    let answer = match request[COMMAND] {
+                        SEND_MESSAGE => {
+                            ask(&mut smbd, &negotiation());
+                            ask(&mut smbd, &request)
+                        }
+                        _ => refusal(&request),
+                    };
+                    stream.write_all(&answer).unwrap();
+                }
+            }
+        });
+        Self { port }
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+/// Where a packet has its command.
+const COMMAND: usize = 4 + 4;
+
+/// SMB_COM_SEND_MESSAGE.
+const SEND_MESSAGE: u8 = 0xd0;
+
+fn ask(smbd: &mut TcpStream, request: &[u8]) -> Vec<u8> {
+    smbd.write_all(request).unwrap();
+    packet(smbd).expect("smbd answers")
+}
+
+/// SMB_COM_NEGOTIATE (MS-CIFS 2.2.4.52): one dialect.
+fn negotiation() -> Vec<u8> {
+    let mut header = [0; 32];
+    header[..5].copy_from_slice(b"\xffSMB\x72");
+    let dialect = b"\x02NT LM 0.12\0";
+    let content = [&header[..], &[0, dialect.len() as u8, 0], dialect].concat();
+    [&[0, 0, 0, content.len() as u8], content.as_slice()].concat()
+}
+
+/// "No such command": ERRSRV and ERRsmbcmd.
+fn refusal(request: &[u8]) -> Vec<u8> {
+    let mut answer = answer(request);
+    answer[COMMAND + 1] = 2;
+    answer[COMMAND + 3] = 64;
+    answer
+}
+
 fn packet(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut packet = vec![0; 4];
     stream.read_exact(&mut packet).ok()?;

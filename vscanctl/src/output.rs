@@ -6,7 +6,6 @@ use std::path::Path;
 
 use serde::Serialize;
 use vscan_engine::action::Bytes;
-use vscan_engine::log::Printable;
 
 /// Where the answer goes, and in which form.
 pub struct Out {
@@ -163,7 +162,7 @@ pub fn reason(error: &io::Error) -> String {
 
 /// A path for people: one line, whatever is in it.
 pub fn shown(path: &Path) -> String {
-    Printable(path.as_os_str().as_bytes()).to_string()
+    vscan_engine::log::shown(path).to_string()
 }
 
 /// A path for programs: nothing is lost.

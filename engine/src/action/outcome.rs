@@ -2,13 +2,13 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::io::Errno;
 use std::os::unix::ffi::OsStrExt;
 
 use super::Method;
-use crate::log::Printable;
+use crate::log::{Printable, shown};
 
 /// What was done. Shown as the tail of a log line about the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -362,10 +362,6 @@ impl fmt::Display for Reason {
         let text = self.0.to_string();
         f.write_str(text.split(" (os error").next().unwrap_or(&text))
     }
-}
-
-fn shown(path: &Path) -> Printable<'_> {
-    Printable(path.as_os_str().as_bytes())
 }
 
 #[cfg(test)]

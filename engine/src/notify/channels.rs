@@ -1,4 +1,4 @@
-//! What the settings say of the ways to tell people. It travels with each event, because `vscan-notify` reads no smb.conf.
+//! What the settings say of the ways to tell people. It travels with the events, because `vscan-notify` reads no smb.conf.
 
 use std::path::PathBuf;
 use std::time::Duration;

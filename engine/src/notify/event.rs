@@ -1,6 +1,7 @@
 //! What has happened, with all that anybody may want to be told of it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use super::Channels;
 use crate::action::{Bytes, Done, Utc};
 use crate::log::Printable;
 
-/// Something that people should hear of. In the spool, it is a file of JSON.
+/// Something that people should hear of. In the spool, it is JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// No other event has it. Ids sort by time.
@@ -26,8 +27,10 @@ pub struct Event {
     pub scanner: String,
     /// Whose connection it was.
     pub session: Session,
-    /// What this share's settings say of the ways to tell people: only smbd reads smb.conf.
-    pub channels: Channels,
+    /// What this share's settings say of the ways to tell people: only smbd reads smb.conf. All events of one file in the spool
+    /// have the same, which is there once.
+    #[serde(skip)]
+    pub channels: Arc<Channels>,
 }
 
 /// What happened.

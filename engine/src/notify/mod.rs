@@ -1,8 +1,8 @@
 //! Telling people: what has happened becomes an [`Event`], and goes by way of the [`Spool`] to a program of its own.
 //!
-//! smbd never talks to a channel. After it has answered its client, it puts its events into the spool, one file each,
-//! and starts `vscan-notify` if nobody attends to the spool. That program merges the events of all smbds and sends them:
-//! a channel that is slow or dead costs no client anything.
+//! smbd never talks to a channel. It gathers events for a moment, puts them into the spool, all in one file, and starts
+//! `vscan-notify` if nobody attends to the spool. That program merges the events of all smbds and sends them: a channel that
+//! is slow or dead costs no client anything.
 
 mod channels;
 mod event;
@@ -47,7 +47,7 @@ pub(crate) mod tests {
                 machine: "annspc".to_owned(),
                 ..Session::default()
             },
-            channels: Channels::default(),
+            channels: Default::default(),
         }
     }
 }

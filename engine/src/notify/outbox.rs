@@ -7,17 +7,18 @@ use std::time::{Duration, Instant};
 
 use super::spool::{MOST_EVENTS, Room};
 use super::{Event, Spool, Stored};
-use crate::log::{Level, Log, Printable};
+use crate::log::{Level, Log, shown};
 use crate::privilege::Privilege;
-use crate::sys::program::{Lifetime, Program};
+use crate::sys::detached;
+use crate::sys::program::text;
 
-/// How long the program may run at a stretch. Being killed costs it nothing, and an event starts it again.
-const LONGEST_RUN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// The program is nothing that a client waits for.
+const NICENESS: i32 = 10;
 
 /// How often the same trouble is logged.
 const AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// Who takes events during a request. It only remembers them: they go to an [`Outbox`] once the client has its answer.
+/// Who takes events during a request. It only remembers them: they go to an [`Outbox`] a little later.
 pub trait Notify {
     /// This has happened.
     fn notify(&self, event: Event);
@@ -57,7 +58,7 @@ impl Outbox {
     }
 
     fn put(&self, events: &[Event]) -> Result<(), String> {
-        let (shown, events_lost) = (printable(&self.spool), events.len());
+        let (shown, events_lost) = (shown(&self.spool), events.len());
         let in_spool = |error: io::Error| {
             format!("{shown} (notify spool): {error}: nobody is told of {events_lost} events")
         };
@@ -74,20 +75,15 @@ impl Outbox {
         }
     }
 
-    /// Starts the program that sends the events. It looks for itself whether another one is quicker.
+    /// Starts the program that sends the events. It looks for itself whether another one is quicker, and ends by itself.
     fn start(&self) -> Result<(), String> {
-        let shown = printable(&self.program);
+        let shown = shown(&self.program);
         let failed = |why: &dyn std::fmt::Display| {
             format!("{shown} (notify program): {why}: nobody is told of what is found")
         };
-        let is_there = std::fs::metadata(&self.program).and_then(|program| {
-            if program.is_file() { Ok(()) } else { Err(io::Error::other("it is no file")) }
-        });
-        is_there.map_err(|error| failed(&error))?;
-        let mut program = Program::new(&self.program, LONGEST_RUN).map_err(|error| failed(&error))?;
-        program.arguments = vec![crate::sys::program::text(&self.spool).map_err(|error| failed(&error))?];
-        program.lifetime = Lifetime::Independent;
-        program.start().map_err(|error| failed(&error)).map(drop)
+        let text = |path: &Path| text(path).map_err(|error| failed(&error));
+        let (program, arguments) = (text(&self.program)?, [text(&self.spool)?]);
+        detached::start(&program, &arguments, NICENESS).map_err(|error| failed(&error))
     }
 
     fn complain(&self, log: &dyn Log, trouble: &str) {
@@ -97,8 +93,4 @@ impl Outbox {
             log.line(Level::Error, trouble);
         }
     }
-}
-
-fn printable(path: &Path) -> String {
-    Printable(path.as_os_str().as_encoded_bytes()).to_string()
 }

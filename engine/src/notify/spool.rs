@@ -1,8 +1,10 @@
 //! The spool: where smbds leave events, and `vscan-notify` finds them.
 //!
 //! An event says which commands are to be run, so only root may put one there: the directory is root's alone, or it is
-//! not used. An event is there whole or not at all, because it gets its name when it is written.
+//! not used. What an smbd has gathered is one file, `<id of the first event>.<number of events>.json`. It is there whole or not
+//! at all, because it gets this name when it is written.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File};
@@ -11,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{
@@ -18,13 +21,15 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
+use serde::{Deserialize, Serialize};
 
-use super::Event;
+use super::{Channels, Event};
 
 /// More events are counted, not kept. It can become some more: see [`Room`].
 pub(super) const MOST_EVENTS: usize = 20_000;
 
-/// To count 10,000 events takes milliseconds, in which a client waits; so a process counts them no more often than this.
+/// To count the events of 10,000 files takes milliseconds, in which a client waits; so a process counts them no more often
+/// than this.
 const COUNT_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// One byte for each event that was not kept.
@@ -38,6 +43,14 @@ const SUFFIX: &[u8] = b".json";
 /// The directory of events.
 pub struct Spool {
     dir: OwnedFd,
+}
+
+/// What is in a file.
+#[derive(Serialize, Deserialize)]
+struct Content<'a> {
+    /// How people are told of these events.
+    channels: Cow<'a, Channels>,
+    events: Cow<'a, [Event]>,
 }
 
 /// How many more events the spool takes, as far as one process knows: others store events as well, and one removes them.
@@ -106,11 +119,11 @@ impl Spool {
         Ok(Self { dir })
     }
 
-    /// Puts events into the spool, as far as there is room.
+    /// Puts events of one share into the spool, as far as there is room.
     pub fn store(&self, events: &[Event], room: &Room, now: Instant) -> io::Result<Stored> {
         let (kept, rest) = events.split_at(room.take(events.len(), now, || self.count())?);
-        for event in kept {
-            self.store_one(event)?;
+        if let Some(first) = kept.first() {
+            self.store_all(first, kept)?;
         }
         if rest.is_empty() {
             return Ok(Stored::All);
@@ -120,16 +133,20 @@ impl Spool {
         Ok(Stored::Not(rest.len()))
     }
 
-    fn store_one(&self, event: &Event) -> io::Result<()> {
-        let name = [event.id.as_bytes(), SUFFIX].concat();
-        let part = [b".", event.id.as_bytes()].concat();
+    fn store_all(&self, first: &Event, events: &[Event]) -> io::Result<()> {
+        let name = [format!("{}.{}", first.id, events.len()).as_bytes(), SUFFIX].concat();
+        let part = [b".", first.id.as_bytes()].concat();
+        let content = serde_json::to_vec(&Content {
+            channels: Cow::Borrowed(&*first.channels),
+            events: Cow::Borrowed(events),
+        })?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.dir, part.as_slice(), flags, Mode::RUSR | Mode::WUSR)?;
         let written = File::from(file)
-            .write_all(&serde_json::to_vec(event)?)
+            .write_all(&content)
             .and_then(|()| Ok(renameat(&self.dir, part.as_slice(), &self.dir, name.as_slice())?));
         if written.is_err() {
-            // Such as of a full disk: half an event must not stay.
+            // Such as of a full disk: half a file must not stay.
             let _ = unlinkat(&self.dir, part.as_slice(), AtFlags::empty());
         }
         written
@@ -161,7 +178,7 @@ impl Spool {
         }
     }
 
-    /// The names of all events, oldest first.
+    /// The names of all files with events, oldest first.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         self.each_name(|name| names.push(OsStr::from_bytes(name).to_owned()))?;
@@ -171,7 +188,7 @@ impl Spool {
 
     fn count(&self) -> io::Result<usize> {
         let mut count = 0;
-        self.each_name(|_| count += 1)?;
+        self.each_name(|name| count += events_in(name))?;
         Ok(count)
     }
 
@@ -186,20 +203,23 @@ impl Spool {
         Ok(())
     }
 
-    /// Reads an event.
-    pub fn read(&self, name: &OsStr) -> io::Result<Event> {
+    /// Reads the events of a file.
+    pub fn read(&self, name: &OsStr) -> io::Result<Vec<Event>> {
         let mut bytes = Vec::new();
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         File::from(openat(&self.dir, name, flags, Mode::empty())?).read_to_end(&mut bytes)?;
-        Ok(serde_json::from_slice(&bytes)?)
+        let Content { channels, events } = serde_json::from_slice(&bytes)?;
+        let (channels, mut events) = (Arc::new(channels.into_owned()), events.into_owned());
+        events.iter_mut().for_each(|event| event.channels = channels.clone());
+        Ok(events)
     }
 
-    /// Removes an event that everybody has been told of.
+    /// Removes a file when everybody has been told of its events.
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.dir, name, AtFlags::empty())?)
     }
 
-    /// Puts a file that is no event out of the way; it is kept.
+    /// Puts a file without events out of the way; it is kept.
     pub fn put_aside(&self, name: &OsStr) -> io::Result<()> {
         let mut aside = name.to_owned();
         aside.push(".bad");
@@ -221,6 +241,13 @@ impl Spool {
         let flags = flags | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(openat(&self.dir, name, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
+}
+
+/// How many events are in a file of this name.
+fn events_in(name: &[u8]) -> usize {
+    let stem = name.strip_suffix(SUFFIX).unwrap_or(name);
+    let number = stem.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
+    str::from_utf8(number).ok().and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 
 #[cfg(test)]
@@ -264,7 +291,8 @@ mod tests {
         assert_eq!((spool.count().unwrap(), spool.take_overflow().unwrap()), (2, 2));
         let later = now + COUNT_AGAIN_AFTER;
         assert_eq!(spool.store(&events(&["5"]), &room, later).unwrap(), Stored::All);
-        assert_eq!(spool.names().unwrap(), ["1.json", "2.json", "5.json"]);
+        assert_eq!(spool.names().unwrap(), ["1.2.json", "5.1.json"]);
+        assert_eq!(spool.read(OsStr::new("1.2.json")).unwrap(), events(&["1", "2"]));
         assert_eq!(room.left.get(), MOST_EVENTS - 3);
     }
 }

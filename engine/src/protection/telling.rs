@@ -46,7 +46,7 @@ impl Protection {
 
     fn tell_event(&self, level: Level, line: &str, event: Event) {
         self.log().event(level, line, &event);
-        if self.settings.notify.channels.want(event.kind()) {
+        if self.channels.want(event.kind()) {
             self.notify.notify(event);
         }
     }
@@ -61,7 +61,7 @@ impl Protection {
             share_path: context.share_path.into(),
             scanner: scanner.to_owned(),
             session: context.session.clone(),
-            channels: self.settings.notify.channels.clone(),
+            channels: self.channels.clone(),
         }
     }
 }

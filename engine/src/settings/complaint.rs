@@ -1,10 +1,9 @@
 //! What is wrong with a configuration, one line each.
 
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::log::{Level, Printable};
+use crate::log::{Level, Printable, shown};
 
 /// How much a complaint matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,15 +48,11 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Line { file, number } => write!(f, "{}, line {number}", printable(file)),
-            Self::File(file) => write!(f, "{}", printable(file)),
+            Self::Line { file, number } => write!(f, "{}, line {number}", shown(file)),
+            Self::File(file) => write!(f, "{}", shown(file)),
             Self::Host { share } => write!(f, "smb.conf, share {}", Printable(share.as_bytes())),
         }
     }
-}
-
-fn printable(path: &Path) -> Printable<'_> {
-    Printable(path.as_os_str().as_bytes())
 }
 
 /// One thing that is wrong, with what is in force instead: Displays as one line.

@@ -1,8 +1,6 @@
 //! The process between smbd and a program: the code that runs after a fork.
 //!
-//! Two forks: the process in the middle ends at once, so that init is the keeper's parent and reaps it. The middle is
-//! a child without an exit signal: smbd's SIGCHLD handler neither hears of it nor can reap it (`__WALL` in wait(2)),
-//! and the wait for it here can reap no child of smbd's.
+//! Two forks, so that init is the keeper's parent: see `child`.
 //!
 //! smbd may have threads (its own, for asynchronous I/O), and a fork takes along only the thread that calls it. Whatever
 //! another thread had locked stays locked for ever in the copy: so after the fork, there is no allocation, no panic, and no
@@ -17,6 +15,9 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use super::child::{
+    AllSignalsBlocked, close_from, errno, pointers, reset_signals, unblock_signals, wait_for,
+};
 use super::program::{Ending, Identity, Lifetime};
 
 /// What the keeper needs to know.
@@ -75,9 +76,6 @@ const FIRST_UNUSED: RawFd = 4;
 /// Descriptors are moved out of the way to numbers from here on, before they get their places.
 const ASIDE: c_int = 16;
 
-/// Signals that there are on Linux.
-const LAST_SIGNAL: c_int = 64;
-
 /// A [`Plan`] in the form that system calls want.
 struct Prepared<'a> {
     plan: &'a Plan<'a>,
@@ -89,21 +87,17 @@ struct Prepared<'a> {
 
 /// Starts a keeper and with it the program. Returns as soon as there is a keeper.
 pub(super) fn start(plan: &Plan<'_>) -> io::Result<()> {
-    let pointers = |first: Option<&CString>, texts: &[CString]| {
-        first.into_iter().chain(texts).map(|text| text.as_ptr()).chain([ptr::null()]).collect()
-    };
     let prepared = Prepared {
         plan,
         path: plan.path.as_ptr(),
-        arguments: pointers(Some(plan.path), plan.arguments),
-        environment: pointers(None, plan.environment),
+        arguments: pointers([plan.path].into_iter().chain(plan.arguments)),
+        environment: pointers(plan.environment),
         limit: libc::timespec {
             tv_sec: libc::time_t::try_from(plan.limit.as_secs()).unwrap_or(libc::time_t::MAX),
             // All zero would be no limit.
             tv_nsec: c_long::from(plan.limit.subsec_nanos().max(1)),
         },
     };
-    // No handler of smbd's may run in the copy: it would write into pipes that both share.
     let blocked = AllSignalsBlocked::new()?;
     // SAFETY: the child goes on in a function that never returns and, as the module says, does nothing that a copy of a
     // process with threads cannot do.
@@ -117,47 +111,6 @@ pub(super) fn start(plan: &Plan<'_>) -> io::Result<()> {
     wait_for(middle)
 }
 
-/// The caller's signals, held back.
-struct AllSignalsBlocked {
-    before: libc::sigset_t,
-}
-
-impl AllSignalsBlocked {
-    fn new() -> io::Result<Self> {
-        // SAFETY: a set of signals is a plain array of bits, for which zero is a value; both calls write into our own.
-        unsafe {
-            let mut all: libc::sigset_t = std::mem::zeroed();
-            let mut before: libc::sigset_t = std::mem::zeroed();
-            libc::sigfillset(&mut all);
-            match libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before) {
-                0 => Ok(Self { before }),
-                error => Err(io::Error::from_raw_os_error(error)),
-            }
-        }
-    }
-}
-
-impl Drop for AllSignalsBlocked {
-    fn drop(&mut self) {
-        // SAFETY: the set was filled by the kernel. The call can only fail for a bad pointer or a bad word.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, ptr::null_mut()) };
-    }
-}
-
-/// Reaps the process in the middle, and says whether it left a keeper behind.
-fn wait_for(middle: libc::pid_t) -> io::Result<()> {
-    let mut status = 0;
-    loop {
-        // SAFETY: the status is our own; the process is a child of ours that nobody else can reap.
-        match unsafe { libc::waitpid(middle, &mut status, libc::__WALL) } {
-            -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
-            -1 => return Err(io::Error::last_os_error()),
-            _ if status == 0 => return Ok(()),
-            _ => return Err(io::Error::other("there is no room for another process")),
-        }
-    }
-}
-
 /// fork(2) without what libc adds to it. Zero in the child.
 ///
 /// # Safety
@@ -169,11 +122,6 @@ unsafe fn fork(exit_signal: c_int) -> Result<libc::pid_t, Errno> {
         -1 => Err(errno()),
         pid => Ok(pid as libc::pid_t),
     }
-}
-
-fn errno() -> Errno {
-    // SAFETY: a pointer to this thread's own number, always valid.
-    Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
 }
 
 /// # Safety
@@ -233,30 +181,7 @@ unsafe fn take_only_our_descriptors(plan: &Plan<'_>) {
         libc::dup2(output, 1);
         libc::dup2(output, 2);
         libc::dup3(report, REPORT, libc::O_CLOEXEC);
-        let (first, last) = (c_long::from(FIRST_UNUSED), c_long::from(u32::MAX));
-        if libc::syscall(libc::SYS_close_range, first, last, 0) == -1 {
-            // Before Linux 5.9.
-            let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-            libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
-            for descriptor in FIRST_UNUSED..c_int::try_from(limit.rlim_max).unwrap_or(c_int::MAX) {
-                libc::close(descriptor);
-            }
-        }
-    }
-}
-
-/// All signals at their defaults; still blocked. libc would leave out those that it uses itself.
-///
-/// # Safety
-/// Only in a process that has just been forked.
-unsafe fn reset_signals() {
-    /// Not smaller than the kernel's own structure, in which zero is the default, no flags and an empty set.
-    const DEFAULT: [u64; 8] = [0; 8];
-    /// Of the kernel's set of signals.
-    const SET_BYTES: c_long = 8;
-    for signal in 1..=c_long::from(LAST_SIGNAL) {
-        // SAFETY: only read from; signals that cannot be changed are not.
-        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), 0, SET_BYTES) };
+        close_from(FIRST_UNUSED);
     }
 }
 
@@ -270,9 +195,7 @@ unsafe fn become_program(prepared: &Prepared<'_>) -> ! {
         if take_identity(prepared.plan.identity).is_ok() {
             // Should the keeper be killed. Changing the user takes this back, so it comes after.
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            let mut none: libc::sigset_t = std::mem::zeroed();
-            libc::sigemptyset(&mut none);
-            libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
+            unblock_signals();
             libc::execve(prepared.path, prepared.arguments.as_ptr(), prepared.environment.as_ptr());
         }
         report(Report::NOT_STARTED, errno().raw_os_error());

@@ -3,6 +3,8 @@
 //! One file for each concern, with a safe face. `SAFETY.md` has the rules of the process that this runs in.
 #![allow(unsafe_code)]
 
+mod child;
+pub mod detached;
 pub(crate) mod filesystem;
 mod keeper;
 pub(crate) mod lease;

@@ -9,7 +9,7 @@
 //! Nothing here waits for the program: [`Running::watch`] is one descriptor for an event loop or for poll(2), and
 //! [`Running::advance`] takes what is there.
 
-use std::ffi::{CString, NulError, OsStr};
+use std::ffi::{CStr, CString, NulError, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -22,6 +22,9 @@ use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
 use super::keeper;
+
+/// What is in the environment of every program.
+pub(super) const PATH: &CStr = c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How much output is read at once.
 const PIECE: usize = 4096;
@@ -156,9 +159,7 @@ impl Program {
         Ok(Self {
             path: text(path)?,
             arguments: Vec::new(),
-            environment: vec![
-                c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
-            ],
+            environment: vec![PATH.to_owned()],
             input: Input::Nothing,
             output: Output::Discarded,
             identity: Identity::ROOT,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::detached;
 use super::program::{Ended, Ending, Identity, Input, Lifetime, Output, Program, Running, text};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -239,4 +240,72 @@ fn costs_little_more_than_a_fork() {
     for running in running {
         assert_eq!(wait(running).ending, Ending::Exited(0));
     }
+}
+
+/// Waits for what a detached program writes.
+fn written(file: &Path) -> String {
+    let give_up = Instant::now() + LONG;
+    loop {
+        if let Ok(text) = fs::read_to_string(file)
+            && text.ends_with("done\n")
+        {
+            return text;
+        }
+        assert!(Instant::now() < give_up, "the program writes nothing");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn start_detached(path: &str, arguments: &[&str]) -> std::io::Result<()> {
+    let arguments: Vec<_> = arguments.iter().map(|argument| text(argument).unwrap()).collect();
+    detached::start(&text(path).unwrap(), &arguments, 7)
+}
+
+#[test]
+fn a_detached_program_is_nobodys_child_and_has_nothing_of_the_parent() {
+    let kept = rustix::io::dup(fs::File::open("/dev/null").unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("told");
+    let script =
+        "exec >\"$0\"; ls -l /proc/$$/fd | grep -c /dev/null; pwd; umask; ps -o sid=,pgid= -p $$; env
+        cat /proc/self/status; sleep 0.2; ps -o ni=,ppid= -p $$; echo done";
+    start_detached("/bin/sh", &["-c", script, told.to_str().unwrap()]).unwrap();
+    assert_eq!(fs::read_to_string("/proc/thread-self/children").unwrap(), "");
+    let told = written(&told);
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines[..3], ["2", "/", "0077"], "{told}");
+    let ids: Vec<&str> = lines[3].split_whitespace().collect();
+    assert!(matches!(ids.as_slice(), [session, group] if session == group), "{told}");
+    assert!(lines.contains(&"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), "{told}");
+    for signals in ["SigBlk", "SigIgn", "SigCgt"] {
+        assert!(told.contains(&format!("{signals}:\t0000000000000000\n")), "{told}");
+    }
+    assert!(told.contains("Uid:\t0\t0\t0\t0\n") && told.contains("Groups:\t \n"), "{told}");
+    let [niceness, parent] =
+        lines[lines.len() - 2].split_whitespace().collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!(niceness, "7");
+    assert_ne!(parent, std::process::id().to_string());
+    drop(kept);
+}
+
+#[test]
+fn a_detached_program_that_cannot_be_run_is_told_at_once() {
+    let kind = |path| start_detached(path, &[]).unwrap_err().kind();
+    assert_eq!(kind("/nonexistent/program"), std::io::ErrorKind::NotFound);
+    assert_eq!(kind("/etc/passwd"), std::io::ErrorKind::PermissionDenied);
+    assert_eq!(kind("/etc"), std::io::ErrorKind::PermissionDenied);
+}
+
+#[test]
+fn a_detached_program_costs_the_same_whatever_memory_there_is() {
+    let time = || {
+        let began = Instant::now();
+        (0..20).for_each(|_| start_detached("/bin/true", &[]).unwrap());
+        began.elapsed() / 20
+    };
+    let small = time();
+    let memory = vec![1_u8; 256 << 20];
+    let large = time();
+    println!("{small:?} to start a program, {large:?} with {} MiB more", memory.len() >> 20);
+    assert!(large < small * 10 + Duration::from_millis(20), "{small:?}, {large:?}");
 }

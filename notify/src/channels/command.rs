@@ -36,6 +36,7 @@ fn pace(event: &Event) -> Pace {
 fn send(message: &Message<'_>) -> Result<(), Trouble> {
     let event = message.first();
     let failed = |why: &dyn std::fmt::Display| Trouble::Failed(why.to_string());
+    // Of a program that is not there, nothing should be started.
     let (path, arguments) = command_line(event).ok_or_else(|| failed(&"there is no such program"))?;
     let mut program = Program::new(&path, event.channels.commands.timeout).map_err(|error| failed(&error))?;
     program.arguments = arguments;
@@ -99,9 +100,7 @@ fn command_line(event: &Event) -> Option<(PathBuf, Vec<CString>)> {
 }
 
 fn find(program: &str) -> Option<PathBuf> {
-    if program.contains('/') {
-        return Some(program.into());
-    }
+    // A path of its own takes the place of each of these.
     PATH.split(':').map(|directory| Path::new(directory).join(program)).find(|path| path.is_file())
 }
 
@@ -186,7 +185,8 @@ mod tests {
 
     fn event(path: &[u8], words: &[&str]) -> Event {
         let mut event = infected(path);
-        event.channels.commands.infected_file = words.iter().map(|word| (*word).to_owned()).collect();
+        Arc::make_mut(&mut event.channels).commands.infected_file =
+            words.iter().map(|word| (*word).to_owned()).collect();
         event
     }
 
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_word_stays_one_word_whatever_is_put_into_it() {
-        let words = ["/bin/x", "--subject", "Found: %f", "%v", "%U@example.org", "100%%", "%z"];
+        let words = ["/bin/true", "--subject", "Found: %f", "%v", "%U@example.org", "100%%", "%z"];
         let got = arguments(b"/srv/data/a b\n'\"$(reboot)\xff;", &words);
         let expected: [&[u8]; 6] =
             [b"--subject", b"Found: a b\n'\"$(reboot)\xff;", b"Eicar", b"ann@example.org", b"100%", b"%z"];
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn variables_are_those_of_virusfilter_byte_for_byte() {
-        let events = [Arc::new(event(b"/srv/data/a\n\xff", &["/bin/x"]))];
+        let events = [Arc::new(event(b"/srv/data/a\n\xff", &["/bin/true"]))];
         let environment = environment(&Message { events: &events });
         let has = |text: &[u8]| environment.iter().any(|variable| variable.as_bytes() == text);
         assert!(has(b"VIRUSFILTER_INFECTED_SERVICE_FILE_PATH=a\n\xff"));
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_program_that_hangs_is_killed() {
         let mut event = event(b"/srv/data/a", &["/bin/sleep", "1000"]);
-        event.channels.commands.timeout = std::time::Duration::from_millis(200);
+        Arc::make_mut(&mut event.channels).commands.timeout = std::time::Duration::from_millis(200);
         event.session.rights = Some(vscan_engine::notify::Rights { uid: 1, gid: 1, groups: Vec::new() });
         let Err(Trouble::Failed(why)) = send(&Message { events: &[Arc::new(event)] }) else { panic!() };
         assert!(why.contains("command timeout"), "{why}");

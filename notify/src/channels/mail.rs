@@ -200,7 +200,8 @@ mod tests {
 
     fn mailed(path: &[u8]) -> Event {
         let mut event = infected(path);
-        event.channels.mail.to = vec!["root@example.org".to_owned(), "ann@example.org".to_owned()];
+        Arc::make_mut(&mut event.channels).mail.to =
+            vec!["root@example.org".to_owned(), "ann@example.org".to_owned()];
         event.session.host = "fs1".to_owned();
         event
     }

@@ -95,7 +95,7 @@ pub(crate) mod tests {
             share_path: (&b"/srv/data"[..]).into(),
             scanner: "clamav".to_owned(),
             session: Session { user: "ann".to_owned(), client: "192.0.2.7".to_owned(), ..Session::default() },
-            channels: vscan_engine::notify::Channels::default(),
+            channels: Arc::default(),
         }
     }
 

@@ -141,8 +141,8 @@ pub(super) const GROUP: Group = Group {
             kind: Kind::Path,
             default: "/var/spool/vscan",
             on_mistake: "/var/spool/vscan",
-            help: "Where events wait until they are sent. The directory must belong to root alone; it is made when it is \
-               missing.",
+            help: "Where events wait until they are sent. smbd gathers them for 150 ms and writes them at once; if it is killed in \
+               that time, only the log has them. The directory must belong to root alone; it is made when it is missing.",
             apply: |draft, text| set_path(&mut draft.settings.notify.spool, text),
         },
         Opt {
@@ -151,7 +151,7 @@ pub(super) const GROUP: Group = Group {
             kind: Kind::Path,
             default: "/usr/libexec/vscan-notify",
             on_mistake: "/usr/libexec/vscan-notify",
-            help: "The program that sends them. smbd starts it when there is something to send, and it ends by itself.",
+            help: "The program that sends them. smbd starts it when there is something to send, at nice 10, and it ends by itself.",
             apply: |draft, text| set_path(&mut draft.settings.notify.program, text),
         },
     ],

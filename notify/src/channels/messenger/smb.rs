@@ -73,7 +73,9 @@ impl<S: Read + Write> Conversation<S> {
 
     /// Gives a message: in blocks, as smbclient does, or as one if the client knows no blocks.
     ///
-    /// Not the other way round: Samba takes single messages only from those who have negotiated a dialect, and hangs up.
+    /// Not the other way round: Samba takes single messages only from those who have negotiated a dialect, and hangs up on us.
+    /// So no receiver that can be had today gets one from us; a claim has smbd read one all the same, after a dialect that
+    /// a relay between the two has negotiated.
     pub(super) fn say(&mut self, letter: &Letter) -> Result<(), Trouble> {
         let names = [string(&letter.from), string(&letter.to)].concat();
         let group = match self.ask(SEND_START, &[], &names) {
