@@ -4,7 +4,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat, openat, openat2, readlinkat, statat};
 use rustix::process::{Gid, getegid, geteuid, getgroups};
 use vscan_engine::identity::{FileKey, FileTime, Identity, granularity};
 use vscan_engine::log::Log;
@@ -153,6 +153,14 @@ impl Share {
         match below(&self.real_path, &real) {
             Some(name) => self.path_of(name),
             None => real,
+        }
+    }
+
+    /// Looks a name up, as smbd does from the share's root; quicker than by its path.
+    pub fn stat(&self, name: &[u8]) -> rustix::io::Result<Stat> {
+        match &self.root {
+            Some(root) if !name.is_empty() => statat(root, name, AtFlags::empty()),
+            Some(_) | None => statat(CWD, self.path_of(name).as_slice(), AtFlags::empty()),
         }
     }
 

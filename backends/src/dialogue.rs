@@ -25,6 +25,9 @@ pub enum Step {
     Ask(Ask, Box<dyn Dialogue>),
     /// The conversation is over; the driver closes the connection.
     Done(Outcome),
+    /// The same with this verdict, but nothing is left to be said or heard, and the scanner waits for the next request on
+    /// this connection: the driver may begin another dialogue on it.
+    Rest(Verdict),
     /// Run this program, and ask what its end means. That is all there is to the scan, so only a beginning says this. A program
     /// that takes too long or writes too much is killed, and nobody is asked.
     Run(Program, Judge),
@@ -183,8 +186,9 @@ pub trait Scanner: Send + Sync {
     }
     /// What it is given.
     fn takes(&self) -> Takes;
-    /// Begins a dialogue about one file on a fresh connection. A [`Step::Done`] needs no connection at all: the
-    /// scanner has no daemon, or its protocol cannot carry the request.
+    /// Begins a dialogue about one file on a fresh connection, or on one that an earlier dialogue has left at
+    /// [`Step::Rest`]. A [`Step::Done`] needs no connection at all: the scanner has no daemon, or its protocol cannot carry
+    /// the request.
     fn begin(&self, object: &Object<'_>) -> Step;
 
     /// How the scanner is asked which signatures it has, if its protocol has a question for it.

@@ -48,6 +48,12 @@ pub fn dialogue(scheme: &str, input: &[u8]) {
         let _ = (query.answer)(&said);
     }
     let played = play(&spec, object, &cues);
+    if played.is_at_rest && (played.was_not_sent_all || played.ended) {
+        panic!("at rest, but not all was sent, or the connection is over");
+    }
+    if played.is_at_rest && is_at_rest_with_more(&spec, object, &cues, played.cues) {
+        panic!("at rest, but more came than the answer");
+    }
     if played.outcome != Ok(Verdict::Clean) {
         return;
     }
@@ -175,6 +181,8 @@ struct Played {
     outcome: Outcome,
     /// How many cues were used.
     cues: usize,
+    /// Whether the connection may serve another scan.
+    is_at_rest: bool,
     /// Whether the scanner answered for a file, or a request, of which it was not sent everything, or was a program that
     /// was killed.
     was_not_sent_all: bool,
@@ -191,10 +199,8 @@ fn play(spec: &str, object: &Object<'_>, cues: &[Cue<'_>]) -> Played {
     let mut patience = PATIENCE;
     loop {
         let (ask, dialogue) = match step {
-            Step::Done(outcome) => {
-                let was_not_sent_all = stage.was_not_sent_all || stage.is_sending;
-                return Played { outcome, cues: stage.used, was_not_sent_all, ended: stage.ended };
-            }
+            Step::Done(outcome) => return stage.end(outcome, false),
+            Step::Rest(verdict) => return stage.end(Ok(verdict), true),
             Step::Run(_, judge) => {
                 let (exit, output) = stage.run();
                 step = Step::Done(judge(exit, &output));
@@ -224,6 +230,11 @@ struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
+    fn end(&self, outcome: Outcome, is_at_rest: bool) -> Played {
+        let was_not_sent_all = self.was_not_sent_all || self.is_sending;
+        Played { outcome, cues: self.used, is_at_rest, was_not_sent_all, ended: self.ended }
+    }
+
     fn answer(&mut self, ask: &Ask, dialogue: Box<dyn Dialogue>) -> Step {
         self.is_sending = false;
         match ask {
@@ -278,6 +289,14 @@ impl<'a> Stage<'a> {
         self.used += 1;
         Some(*cue)
     }
+}
+
+/// Whether the dialogue still leaves its connection to others when something comes behind the answer, in one piece with it.
+fn is_at_rest_with_more(spec: &str, object: &Object<'_>, cues: &[Cue<'_>], used: usize) -> bool {
+    let Some((last, before)) = cues.get(..used).and_then(<[_]>::split_last) else { return false };
+    let more = [last.bytes, b"x"].concat();
+    let cues: Vec<_> = before.iter().copied().chain([Cue { kind: last.kind, bytes: &more }]).collect();
+    play(spec, object, &cues).is_at_rest
 }
 
 /// The cues up to the one that made the dialogue call the file clean, less what may follow the last word and one byte

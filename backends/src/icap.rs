@@ -3,9 +3,10 @@
 //! A preview is never the whole file, however small that is: c-icap says `204` to the preview of a file that it does
 //! not scan, and that gives it away only if there was more to see.
 //!
-//! One connection serves one scan: RESPMOD, and before it OPTIONS, to learn how large a preview the service wants, if
-//! that has not been told yet or holds no longer. What is in an answer's heads decides; the body that comes with a
-//! block page or with the returned object is not read.
+//! A scan is RESPMOD, and before it OPTIONS, to learn how large a preview the service wants, if that has not been told
+//! yet or holds no longer. What is in an answer's heads decides; the body that comes with a block page or with the
+//! returned object is not read. So a connection can serve the next scan after a `204`, which has no body, and after no
+//! other answer.
 //!
 //! Only `204` after the whole file says that a file is clean. A service that returns the object with `200`, or is
 //! content with a preview of a larger file, has not scanned it: it is too large for the service, or of a kind that it
@@ -293,7 +294,10 @@ impl Scan {
             Err(fault) => Step::Done(Err(fault)),
             Ok(None) => Step::ask(unfinished, self),
             Ok(Some(answer)) if answer.icap.status == 100 => self.go_on(),
-            Ok(Some(answer)) => Step::Done(self.judge(&answer)),
+            Ok(Some(answer)) => match self.judge(&answer) {
+                Ok(verdict @ Verdict::Clean) if self.is_at_rest_after(&answer.icap) => Step::Rest(verdict),
+                outcome => Step::Done(outcome),
+            },
         }
     }
 
@@ -307,6 +311,14 @@ impl Scan {
         }
         self.preview = None;
         self.send_content(size)
+    }
+
+    /// Whether all was sent and heard, and the server waits for the next request.
+    fn is_at_rest_after(&self, answer: &Head) -> bool {
+        self.stage == Stage::Answer
+            && answer.status == 204
+            && !answer.lists("connection", "close")
+            && !self.reply.heads.is_in_midst()
     }
 
     fn judge(&self, answer: &Answer) -> Outcome {

@@ -46,4 +46,6 @@ pub mod sssp;
 #[cfg(test)]
 mod manual;
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod testing;

@@ -191,8 +191,9 @@ impl fmt::Display for SpecError {
             Self::Address { scheme, error } => write!(f, "scanner {scheme}: {error}"),
             Self::UnknownScheme { scheme } if scheme.eq_ignore_ascii_case("scannedonly") => {
                 f.write_str(
-                    "scannedonly answers nobody: its daemon leaves files with marks beside those it has scanned, which \
-                     anybody who may write there can forge; ask the ClamAV behind it, as clamav:/run/clamav/clamd.ctl",
+                    "scannedonly answers nobody: its daemon leaves a mark beside each file that it finds clean, and \
+                     whoever may rename files there can move it to an infected one; ask ClamAV, which it ran, by \
+                     itself: clamav:/run/clamav/clamd.ctl",
                 )
             }
             Self::UnknownScheme { scheme } => {
@@ -301,7 +302,10 @@ mod tests {
     #[test]
     fn refuses_scannedonly_and_says_what_to_do() {
         let refusal = refusal("scannedonly:/var/lib/scannedonly/scan");
-        assert!(refusal.contains("can forge") && refusal.contains("clamav:/run"), "{refusal}");
+        assert!(
+            refusal.contains("can move it to an infected one") && refusal.contains("clamav:/run"),
+            "{refusal}"
+        );
     }
 
     #[test]

@@ -52,13 +52,28 @@ pub(crate) fn play_turns(
     reply: &[u8],
     delivery: Delivery,
 ) -> Outcome {
+    match last_step(scanner, object, turns, reply, delivery) {
+        Step::Done(outcome) => outcome,
+        Step::Rest(verdict) => Ok(verdict),
+        Step::Ask(..) | Step::Run(..) => panic!("that is no end"),
+    }
+}
+
+/// The end of such a dialogue, which also says whether the connection may serve another one.
+pub(crate) fn last_step(
+    scanner: &dyn Scanner,
+    object: &Object<'_>,
+    turns: &[&[u8]],
+    reply: &[u8],
+    delivery: Delivery,
+) -> Step {
     let mut turns = turns.iter().map(|turn| delivery.pieces(turn)).chain([delivery.pieces(reply)]);
     let mut pieces = Vec::new().into_iter();
     let mut may_begin = true;
     let mut step = scanner.begin(object);
     loop {
         step = match step {
-            Step::Done(outcome) => return outcome,
+            end @ (Step::Done(_) | Step::Rest(_)) => return end,
             Step::Run(program, _) => panic!("no daemon, but {program:?}"),
             Step::Ask(
                 Ask::Write(_) | Ask::PassDescriptor(_) | Ask::Stream { .. } | Ask::Resume,
@@ -152,7 +167,8 @@ pub(crate) fn assert_refuses_paths(scanner: &dyn Scanner, paths: &[&[u8]]) {
 /// Plays all recordings of a scheme, whole and split at every byte.
 pub(crate) fn assert_recorded(scheme: &str) {
     for recording in recordings(scheme) {
-        let longest = recording.events.iter().map(server_bytes).map(<[u8]>::len).max().unwrap_or(0);
+        let longest =
+            recording.events.iter().filter_map(Event::said_by_server).map(<[u8]>::len).max().unwrap_or(0);
         for delivery in
             [Delivery::Whole, Delivery::Pieces(1)].into_iter().chain((1..longest).map(Delivery::SplitAt))
         {
@@ -174,19 +190,6 @@ pub(crate) fn recordings(scheme: &str) -> Vec<Recording> {
     transcript::parse(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn server_bytes(event: &Event) -> &[u8] {
-    match event {
-        Event::Server(bytes) => bytes,
-        Event::Client(_)
-        | Event::ClientWithDescriptor(_)
-        | Event::ClientContent(_)
-        | Event::ClientContentCut(_)
-        | Event::ServerEnd
-        | Event::Run(_)
-        | Event::Exit(_) => &[],
-    }
-}
-
 /// Holds a dialogue to its recording: it must ask for exactly what the client did, in that order.
 fn play(recording: &Recording, delivery: Delivery) -> Outcome {
     let scanner = parse_scanner(&recording.scanner, &CommandOptions::default()).unwrap();
@@ -195,6 +198,7 @@ fn play(recording: &Recording, delivery: Delivery) -> Outcome {
     loop {
         let (ask, dialogue) = match step {
             Step::Done(outcome) => return outcome,
+            Step::Rest(verdict) => return Ok(verdict),
             Step::Run(program, judge) => return run(recording, &program, judge),
             Step::Ask(ask, dialogue) => (ask, dialogue),
         };
@@ -232,19 +236,13 @@ fn run(recording: &Recording, program: &Program, judge: Judge) -> Outcome {
         "[{}]",
         recording.title
     );
-    judge(*exit, &written.iter().flat_map(server_bytes).copied().collect::<Vec<_>>())
+    judge(*exit, &written.iter().filter_map(Event::said_by_server).flatten().copied().collect::<Vec<_>>())
 }
 
 fn in_pieces(event: &Event, delivery: Delivery) -> Vec<Event> {
-    match event {
-        Event::Server(bytes) => delivery.pieces(bytes).into_iter().map(Event::Server).collect(),
-        Event::Client(_)
-        | Event::ClientWithDescriptor(_)
-        | Event::ClientContent(_)
-        | Event::ClientContentCut(_)
-        | Event::ServerEnd
-        | Event::Run(_)
-        | Event::Exit(_) => vec![event.clone()],
+    match event.said_by_server() {
+        Some(bytes) => delivery.pieces(bytes).into_iter().map(Event::Server).collect(),
+        None => vec![event.clone()],
     }
 }
 

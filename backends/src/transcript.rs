@@ -73,6 +73,22 @@ pub enum Event {
     Exit(Exit),
 }
 
+impl Event {
+    /// What the scanner, or the program, says; `None` if that is not what happens.
+    pub fn said_by_server(&self) -> Option<&[u8]> {
+        match self {
+            Self::Server(bytes) => Some(bytes),
+            Self::Client(_)
+            | Self::ClientWithDescriptor(_)
+            | Self::ClientContent(_)
+            | Self::ClientContentCut(_)
+            | Self::ServerEnd
+            | Self::Run(_)
+            | Self::Exit(_) => None,
+        }
+    }
+}
+
 /// The end of a dialogue, without the words that may change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {

@@ -6,7 +6,7 @@
 use std::os::fd::AsFd as _;
 use std::rc::Rc;
 
-use rustix::fs::{AtFlags, CWD, FileType, statat};
+use rustix::fs::FileType;
 use vscan_engine::counters::Event;
 use vscan_engine::filetype::mime_type;
 use vscan_engine::identity::Identity;
@@ -53,10 +53,9 @@ pub fn before(share: &Rc<Share>, request: &OpenRequest<'_>) -> Before {
         return Before::GoOn;
     }
     let answer = request.parkable.as_ref().and_then(scans::arrived);
-    let path = share.path_of(request.name);
     // As the client's user, like smbd. What cannot be looked up is smbd's to refuse; a name that only a module below
     // can resolve (a mapped character) reaches openat as a descriptor.
-    let Ok(stat) = statat(CWD, path.as_slice(), AtFlags::empty()) else {
+    let Ok(stat) = share.stat(request.name) else {
         return gone(answer);
     };
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -69,7 +68,7 @@ pub fn before(share: &Rc<Share>, request: &OpenRequest<'_>) -> Before {
     }
     let judgement = match answer.and_then(|answer| answer.about(&identity)) {
         Some(judgement) => judgement,
-        None => match judge(share, request.parkable.as_ref(), &path, identity) {
+        None => match judge(share, request.parkable.as_ref(), &share.path_of(request.name), identity) {
             Opening::Judged(judgement) => judgement,
             Opening::Parked => return Before::Parked,
             Opening::Unreadable => return Before::GoOn,

@@ -18,16 +18,18 @@ use vscan_engine::identity::{FileKey, Identity};
 use vscan_engine::log::{Level, Printable};
 use vscan_engine::protection::{Allowance, Judgement, Occasion};
 use vscan_engine::queue::Ticket;
+use vscan_engine::scan;
 use vscan_engine::shared;
 
 use crate::hooks::close::{self, CloseScan};
+use crate::host::event::Timer;
 use crate::host::log::ShareLog;
 use crate::host::park::{self, Parkable, RequestId};
 use crate::host::root::Root;
 use crate::share::Share;
 use check::Checking;
 use job::{Job, Patience, Stage};
-use registry::{EVERYBODY, MOST_WAITING, Parked, RESULTS, Registry};
+use registry::{CONNECTIONS, EVERYBODY, MOST_WAITING, Parked, RESULTS, Registry};
 
 /// How often one request is parked for a file that has changed again by the time it was scanned.
 const MOST_VISITS: u32 = 3;
@@ -176,10 +178,26 @@ fn write_results() {
     }
 }
 
+/// Has the connections closed that scanners have left open, once no scan has used them for a while.
+fn close_connections_later() {
+    if with(|scans| scans.closer.is_some()) {
+        return;
+    }
+    if let Some(at) = scan::close_idle_connections(Instant::now()) {
+        with(|scans| scans.closer = Timer::new(at, CONNECTIONS));
+    }
+}
+
+/// A scan of this share is over.
+fn tidy_up_after(share: &Rc<Share>) {
+    write_results_soon(share);
+    close_connections_later();
+}
+
 /// Scans a file on the spot and waits for the end.
 fn scan_now(share: &Rc<Share>, file: OwnedFd, path: &[u8]) -> Judgement {
     let judgement = share.protection().scan(file, &share.place(path), Occasion::Open, &share.context());
-    write_results_soon(share);
+    tidy_up_after(share);
     judgement
 }
 
@@ -214,6 +232,12 @@ pub fn on_time(ticket: Ticket) {
             timer.has_fired();
         }
         return write_results();
+    }
+    if ticket == CONNECTIONS {
+        if let Some(timer) = with(|scans| scans.closer.take()) {
+            timer.has_fired();
+        }
+        return close_connections_later();
     }
     if let Some(mut checking) = with(|scans| scans.checks.remove(&ticket)) {
         checking.woken();
@@ -272,7 +296,7 @@ pub fn finish_all() {
     }
     with(|scans| std::mem::take(&mut scans.checks)).into_values().for_each(Checking::end);
     // Timers are of no use any more.
-    drop(with(|scans| (scans.writer.take(), std::mem::take(&mut scans.with_results))));
+    drop(with(|scans| (scans.writer.take(), scans.closer.take(), std::mem::take(&mut scans.with_results))));
     shared::close_all(&ShareLog::new(false, None), &Root);
 }
 
@@ -307,7 +331,7 @@ fn go_on(ticket: Ticket, mut job: Job, patience: Patience) {
 
 /// Ends a scan: everybody who waits for it is answered, and the next ones start.
 fn answer_all(ticket: Ticket, job: &Job, judgement: Judgement) {
-    write_results_soon(&job.share);
+    tidy_up_after(&job.share);
     let answer = Answer { key: job.key, judgement };
     for id in with(|scans| scans.answer(ticket, &job.waiters, answer)) {
         park::resume(id);

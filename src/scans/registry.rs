@@ -31,6 +31,13 @@ pub(super) const EVERYBODY: Ticket = Ticket(0);
 /// The timer that writes results for other processes. The last number of all is that of the notices.
 pub(super) const RESULTS: Ticket = Ticket(u64::MAX - 1);
 
+/// The timer that closes connections to scanners that no scan has used for a while.
+pub(super) const CONNECTIONS: Ticket = Ticket(u64::MAX - 2);
+
+/// How long results are gathered, to be written in one transaction: what is written between a client's answer and its next
+/// request keeps that waiting. Another process that opens the same file within this time scans it once more.
+const GATHERING: Duration = Duration::from_millis(50);
+
 /// When somebody else is writing results: it takes them less than a millisecond.
 const ANOTHER_MOMENT: Duration = Duration::from_millis(5);
 
@@ -47,6 +54,7 @@ pub(super) struct Registry {
     /// Those with results that are to be written for other processes.
     pub(super) with_results: Vec<Rc<Share>>,
     pub(super) writer: Option<Timer>,
+    pub(super) closer: Option<Timer>,
     pub(super) is_starting: bool,
 }
 
@@ -259,13 +267,13 @@ impl Registry {
         self.start_soon();
     }
 
-    /// Has the results of a share written once nobody waits.
+    /// Has the results of a share written, with those that come soon.
     pub(super) fn write_soon(&mut self, share: &Rc<Share>) {
         if !self.with_results.iter().any(|known| Rc::ptr_eq(known, share)) {
             self.with_results.push(share.clone());
         }
         if self.writer.is_none() {
-            self.writer = Timer::new(Instant::now(), RESULTS);
+            self.writer = Timer::new(Instant::now() + GATHERING, RESULTS);
         }
     }
 

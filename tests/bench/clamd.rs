@@ -29,7 +29,8 @@ pub fn scan_all(socket: &Path, files: &[PathBuf], at_once: usize) -> Duration {
     started.elapsed()
 }
 
-fn scan(socket: &Path, path: &Path) {
+/// Has a file scanned by descriptor, over a connection of its own.
+pub fn scan(socket: &Path, path: &Path) {
     let file = File::open(path).unwrap();
     let mut stream = UnixStream::connect(socket).unwrap();
     let descriptors = [file.as_fd()];

@@ -85,9 +85,14 @@ impl Ground {
         self.smbd.serving(client.port())
     }
 
+    /// The directory of a share.
+    pub fn dir(&self, guard: Guard) -> PathBuf {
+        self.smbd.dir(guard.name())
+    }
+
     /// Puts files of this size and never-seen content into a share; their names.
     pub fn plant(&self, guard: Guard, seeds: &mut Seeds, count: usize, size: usize) -> Vec<String> {
-        plant_in(&self.smbd.dir(guard.name()), seeds, count, size)
+        plant_in(&self.dir(guard), seeds, count, size)
     }
 
     pub fn plant_in_slow(&self, guard: Guard, seeds: &mut Seeds, count: usize, size: usize) -> Vec<String> {
@@ -104,7 +109,7 @@ impl Ground {
     }
 
     pub fn remove(&self, guard: Guard, name: &str) {
-        fs::remove_file(self.smbd.dir(guard.name()).join(name)).unwrap();
+        fs::remove_file(self.dir(guard).join(name)).unwrap();
     }
 }
 

@@ -72,9 +72,9 @@ impl Table {
         Self { columns, ..Self::new(title) }
     }
 
-    /// Adds the column of clamd by itself.
+    /// Adds the columns of clamd by itself, and of a client that visits a file and then has clamd scan it.
     pub fn with_clamd(mut self) -> Self {
-        self.columns.push("clamd alone");
+        self.columns.extend(["clamd alone", "plain, clamd"]);
         self
     }
 

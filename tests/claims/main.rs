@@ -33,6 +33,8 @@ mod headers;
 mod hostile_names;
 /// What systemd's journal gets.
 mod journal;
+/// ICAP servers are asked several times on one connection.
+mod kept_connections;
 /// smbds that are killed at random.
 mod kills;
 /// What is left out, by size.

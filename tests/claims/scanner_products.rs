@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -129,12 +130,20 @@ fn word_of(ending: &Ending) -> &str {
     }
 }
 
+/// Whose recording this is: a scanner's, or that of one of the programs.
+fn product(recording: &Recording) -> String {
+    match recording.events.first() {
+        Some(Event::Run(_)) => recording.scanner.clone(),
+        _ => recording.scanner.split(':').next().unwrap().to_owned(),
+    }
+}
+
 #[test]
 fn what_each_scanner_was_recorded_to_say_is_enforced() {
     let products = Products::new();
     let mut trouble = Vec::new();
-    for scanner in SCANNERS {
-        let mut played = Vec::new();
+    let mut played: BTreeMap<String, Vec<Ending>> = BTreeMap::new();
+    for scanner in SCANNERS.iter().filter(|scanner| scanner.scheme != "dummy") {
         for recording in recordings(scanner.scheme) {
             let Some(name) = playable(&recording) else { continue };
             for (policy, pace) in [(Policy::Strict, Pace::AtOnce), (Policy::Lenient, Pace::Slow)] {
@@ -142,17 +151,63 @@ fn what_each_scanner_was_recorded_to_say_is_enforced() {
                     trouble.push(format!("{} [{}] {policy:?}: {what}", scanner.scheme, recording.title));
                 }
             }
-            played.push(recording.ending);
+            played.entry(product(&recording)).or_default().push(recording.ending);
         }
-        let has = |wanted: fn(&Ending) -> bool| played.iter().any(wanted);
+    }
+    for (product, endings) in &played {
+        let has = |wanted: fn(&Ending) -> bool| endings.iter().any(wanted);
         assert!(
-            scanner.scheme == "dummy"
-                || has(|e| *e == Ending::Clean)
-                    && has(|e| matches!(e, Ending::Infected(_)))
-                    && has(|e| matches!(e, Ending::Fault(_))),
-            "{} was not tried with all kinds of answers",
-            scanner.scheme
+            has(|e| *e == Ending::Clean)
+                && has(|e| matches!(e, Ending::Infected(_)))
+                && has(|e| matches!(e, Ending::Fault(_))),
+            "{product} was not tried with all kinds of answers"
         );
+    }
+    let programs = played.keys().filter(|product| product.starts_with("command:")).count();
+    assert_eq!((played.len() - programs, programs), (SCANNERS.len() - 2, 10));
+    assert!(trouble.is_empty(), "{}", trouble.join("\n"));
+}
+
+/// Those that are in use, or were in samba-vscan's time. Each speaks another kind of protocol.
+const OF_EACH_KIND: [&str; 5] = ["clamav", "icap", "sophie", "trophie", "sssp"];
+
+/// The same dialogue with something else for the last answer, after which the server hangs up.
+fn answered(recording: &Recording, answer: impl Fn(&[u8]) -> Vec<u8>) -> Recording {
+    let mut events = recording.events.clone();
+    while events.pop_if(|event| event.said_by_server().is_none()).is_some() {}
+    let answer =
+        answer(events.pop().and_then(|last| last.said_by_server().map(<[u8]>::to_vec)).unwrap().as_slice());
+    events.extend([Event::Server(answer), Event::ServerEnd]);
+    Recording { events, ending: Ending::Fault(Blame::Garbled), ..recording.clone() }
+}
+
+#[test]
+fn what_is_no_answer_to_smbd_is_not_clean() {
+    let products = Products::new();
+    let mut trouble = Vec::new();
+    for scheme in OF_EACH_KIND {
+        let all = recordings(scheme);
+        let clean =
+            all.iter().find(|recording| recording.ending == Ending::Clean && playable(recording).is_some());
+        let clean = clean.unwrap();
+        let name = playable(clean).unwrap();
+        for (what, recording, pace) in [
+            ("in single bytes", clean.clone(), Pace::Bytewise),
+            (
+                "cut off",
+                answered(clean, |whole| whole[..whole.trim_ascii_end().len() / 2].to_vec()),
+                Pace::AtOnce,
+            ),
+            ("without end", answered(clean, |_| vec![b'x'; 200_000]), Pace::AtOnce),
+            ("rubbish", answered(clean, |_| (1..=255).rev().collect()), Pace::AtOnce),
+            ("nothing", answered(clean, |_| Vec::new()), Pace::AtOnce),
+        ] {
+            for policy in [Policy::Strict, Policy::Lenient] {
+                if let Err(why) = products.play(&recording, &name, policy, pace) {
+                    trouble.push(format!("{scheme}, {what}, {policy:?}: {why}"));
+                }
+            }
+        }
     }
     assert!(trouble.is_empty(), "{}", trouble.join("\n"));
 }

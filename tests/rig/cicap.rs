@@ -19,7 +19,8 @@ pub const MAX_OBJECT_SIZE: usize = 1 << 20;
 
 /// A running server; ends when it is dropped.
 pub struct CIcap {
-    _daemon: Kept,
+    /// Nothing only while it is started anew.
+    daemon: Option<Kept>,
     port: u16,
     home: TempDir,
 }
@@ -40,20 +41,32 @@ impl CIcap {
         let home = tempfile::Builder::new().prefix("vscan-rig-cicap-").tempdir_in("/tmp").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         fs::write(home.path().join("c-icap.conf"), conf(home.path(), port, clamd)).unwrap();
-        let conf_path = home.path().join("c-icap.conf").display().to_string();
-        let command = ["c-icap", "-N", "-f", &conf_path];
-        let mut daemon = Kept::start(Mounts::Shared, "", &command, &home.path().join("output"));
+        let mut server = Self { daemon: None, port, home };
+        server.run().then_some(server)
+    }
+
+    /// Whether it runs and accepts connections.
+    fn run(&mut self) -> bool {
+        let conf = self.home.path().join("c-icap.conf").display().to_string();
+        let command = ["c-icap", "-N", "-f", &conf];
+        let mut daemon = Kept::start(Mounts::Shared, "", &command, &self.home.path().join("output"));
         let listens = eventually("c-icap listens", SOON, || {
             if daemon.has_ended() {
                 return Some(false);
             }
-            TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(true)
+            TcpStream::connect(("127.0.0.1", self.port)).is_ok().then_some(true)
         });
-        let server = Self { _daemon: daemon, port, home };
+        self.daemon = Some(daemon);
         if !listens {
-            eprintln!("--- c-icap ended at once:\n{}", server.log());
+            eprintln!("--- c-icap ended at once:\n{}", self.log());
         }
-        listens.then_some(server)
+        listens
+    }
+
+    /// Kills it, and starts it at the same port.
+    pub fn restart(&mut self) {
+        self.daemon = None;
+        assert!(self.run(), "c-icap starts again");
     }
 
     /// Where it listens on 127.0.0.1.

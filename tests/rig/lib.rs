@@ -41,6 +41,7 @@ pub mod popup;
 pub mod process;
 pub mod recorder;
 pub mod redis;
+pub mod relay;
 pub mod samples;
 pub mod scanned;
 pub mod share;

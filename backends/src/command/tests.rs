@@ -21,6 +21,7 @@ fn program(scanner: &dyn Scanner, path: &[u8]) -> Program {
         Step::Run(program, _) => program,
         Step::Ask(ask, _) => panic!("{ask:?}"),
         Step::Done(outcome) => panic!("{outcome:?}"),
+        Step::Rest(verdict) => panic!("{verdict:?}"),
     }
 }
 
@@ -47,20 +48,6 @@ fn every_expression_of_a_preset_can_be_read() {
         }
         assert!(preset.places.iter().all(|place| place.starts_with('/')) && !preset.places.is_empty());
         assert!(FORMS.contains(preset.name), "{}", preset.name);
-    }
-}
-
-#[test]
-fn every_preset_was_recorded_clean_infected_and_in_trouble() {
-    let recordings = crate::testing::recordings("command");
-    for preset in PRESETS {
-        let spec = format!("command:{}", preset.name);
-        let has = |wanted: fn(&Ending) -> bool| {
-            recordings.iter().any(|recording| recording.scanner == spec && wanted(&recording.ending))
-        };
-        assert!(has(|ending| *ending == Ending::Clean), "{spec}");
-        assert!(has(|ending| matches!(ending, Ending::Infected(_))), "{spec}");
-        assert!(has(|ending| matches!(ending, Ending::Fault(_))), "{spec}");
     }
 }
 

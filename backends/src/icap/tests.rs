@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{
     Delivery, FILE, assert_blamed, assert_bounded_and_deaf_to_noise, assert_recorded, clean_turns_of_noise,
-    ending, infected, is_minor, judge_turns_everywhere, play_turns,
+    ending, infected, is_minor, judge_turns_everywhere, last_step, play_turns,
 };
 use crate::transcript::{Blame, Ending};
 use crate::verdict::MinorErrorKind;
@@ -200,6 +200,32 @@ fn refuses_a_second_answer() {
     assert_blamed(Blame::Misbehaved, &play_turns(&*scanner(), &FILE, &[], &both, Delivery::Whole));
 }
 
+/// Whether the next scan may use the connection after this answer to a whole file.
+fn leaves_the_connection(reply: &str) -> bool {
+    let step = last_step(&*scanner(), &FILE, &[OPTIONS], reply.as_bytes(), Delivery::Whole);
+    matches!(step, Step::Rest(Verdict::Clean))
+}
+
+#[test]
+fn a_connection_serves_the_next_scan_after_an_answer_without_a_body() {
+    let after_preview =
+        last_step(&*scanner(), &FILE, &[SMALL_PREVIEW, CONTINUE], UNMODIFIED, Delivery::Pieces(1));
+    assert!(matches!(after_preview, Step::Rest(Verdict::Clean)));
+    assert!(leaves_the_connection("ICAP/1.0 204 Unmodified\r\nConnection: keep-alive\r\n\r\n"));
+    for reply in [
+        "ICAP/1.0 204 Unmodified\r\nConnection: Close\r\n\r\n",
+        "ICAP/1.0 204 Unmodified\r\nConnection: x, close\r\n\r\n",
+        "ICAP/1.0 204 Unmodified\r\n\r\n\r\n",
+        "ICAP/1.0 204 Unmodified\r\nX-Virus-ID: Test-A\r\n\r\n",
+        "ICAP/1.0 200 OK\r\nEncapsulated: res-hdr=0, null-body=19\r\n\r\nHTTP/1.1 403 No\r\n\r\n",
+        "ICAP/1.0 500 Oops\r\n\r\n",
+    ] {
+        assert!(!leaves_the_connection(reply), "{reply}");
+    }
+    let early = last_step(&*scanner(), &FILE, &[SMALL_PREVIEW], UNMODIFIED, Delivery::Whole);
+    assert!(matches!(early, Step::Done(_)), "the server has not seen all of the file");
+}
+
 /// As far as the first content is asked for.
 fn streaming(options: &[u8]) -> Box<dyn Dialogue> {
     let Step::Ask(_, options_asked) = scanner().begin(&FILE) else { panic!("asks to write") };
@@ -231,7 +257,7 @@ fn hears_an_early_answer_while_it_sends() {
 fn reads_the_reason_after_sending_failed() {
     let broken = || match streaming(OPTIONS).told(News::SendFailed) {
         Step::Ask(Ask::Read, reply) => reply,
-        Step::Ask(..) | Step::Done(_) | Step::Run(..) => panic!("asks to read"),
+        Step::Ask(..) | Step::Done(_) | Step::Rest(_) | Step::Run(..) => panic!("asks to read"),
     };
     assert_blamed(Blame::Misbehaved, &outcome(broken().told(News::Received(b"ICAP/1.0 503 Busy\r\n\r\n"))));
     assert_blamed(Blame::Transport, &outcome(broken().told(News::EndOfStream)));
@@ -295,7 +321,7 @@ const FOR_A_MINUTE: &[u8] =
 fn asks_for_options(scanner: &dyn Scanner, second: u64) -> bool {
     match scanner.begin(&Object { asked_at: Duration::from_secs(second), ..FILE }) {
         Step::Ask(Ask::Write(request), _) => request.starts_with(b"OPTIONS "),
-        Step::Ask(..) | Step::Done(_) | Step::Run(..) => panic!("nothing is sent"),
+        Step::Ask(..) | Step::Done(_) | Step::Rest(_) | Step::Run(..) => panic!("nothing is sent"),
     }
 }
 

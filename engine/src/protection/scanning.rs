@@ -16,7 +16,7 @@ use crate::log::Level;
 use crate::policy::{self, Access};
 use crate::report;
 use crate::scan::exchange::{Exchange, Progress};
-use crate::scan::pool::{Answer, Round, Within};
+use crate::scan::pool::{Answer, Member, Round, Within};
 use crate::scan::spool::Spooled;
 use crate::scan::version::Check;
 use crate::scan::{Timeouts, blocking};
@@ -121,7 +121,7 @@ impl Protection {
         let now = Instant::now();
         let mut round = Round::default();
         let exchange = match self.pool.next(&mut round, now) {
-            Some(member) => self.ask(member.scanner(), file, &path, &identity, deadline),
+            Some(member) => self.ask(member, file, &path, &identity, deadline),
             // The round knows why.
             None => Exchange::failed(file, Fault::Caller("nobody was asked".into()), self.timeouts(), now),
         };
@@ -142,15 +142,15 @@ impl Protection {
     /// Begins to ask one scanner.
     fn ask(
         &self,
-        scanner: &dyn Scanner,
+        member: &Member,
         file: OwnedFd,
         path: &[u8],
         identity: &Identity,
         deadline: Instant,
     ) -> Exchange {
-        let (now, timeouts) = (Instant::now(), self.timeouts());
+        let (now, timeouts, scanner) = (Instant::now(), self.timeouts(), member.scanner());
         if let Some(directory) = self.spool_for(scanner) {
-            return self.ask_about_copy(scanner, file, directory, identity, deadline);
+            return self.ask_about_copy(member, file, directory, identity, deadline);
         }
         if !finds_by_path(scanner, path, identity) {
             let why = "its path leads to another file than the one that was opened";
@@ -161,13 +161,14 @@ impl Protection {
             (Takes::Path | Takes::Descriptor | Takes::Stream, _) => path.into(),
         };
         let object = Object { asked_at: self.pool.age(now), ..Object::new(&path, identity.size) };
-        Exchange::new(scanner, file, &object, timeouts, deadline, now)
+        let kept = member.connections().take(now);
+        Exchange::new(scanner, kept, file, &object, timeouts, deadline, now)
     }
 
     /// The same with a copy of the file, for a scanner that cannot see it.
     fn ask_about_copy(
         &self,
-        scanner: &dyn Scanner,
+        member: &Member,
         file: OwnedFd,
         directory: &Path,
         identity: &Identity,
@@ -181,7 +182,8 @@ impl Protection {
         };
         let path = self.settings.path_map.seen_by_scanner(spooled.path()).into_owned();
         let object = Object { asked_at: self.pool.age(now), ..Object::new(&path, identity.size) };
-        Exchange::new(scanner, file, &object, timeouts, deadline, now).with_copy(spooled)
+        let kept = member.connections().take(now);
+        Exchange::new(member.scanner(), kept, file, &object, timeouts, deadline, now).with_copy(spooled)
     }
 
     /// Where the files that this scanner is told of are copied to. What has no daemon runs here, and sees the files.
@@ -211,11 +213,21 @@ impl Protection {
         let About { identity, deadline, attempt, .. } = about;
         let now = Instant::now();
         let was_connected = exchange.was_connected();
-        let file = exchange.into_file();
+        let was_stale = exchange.was_stale();
+        let (file, connection) = exchange.end();
+        if was_stale && let Some(member) = self.pool.asked(&round) {
+            // That is no news of the scanner. Without those that are kept, a fresh connection is made.
+            member.connections().close();
+            let exchange = self.ask(member, file, &about.path, &identity, deadline);
+            return Settled::Again(Box::new(Scan { exchange, round, about }));
+        }
         let tell = |change| self.tell_change(change, context);
         let within = Within { now, deadline, tell: &tell };
         let asked = self.pool.heard(&mut round, &outcome, was_connected, &within);
         if let Some(member) = asked {
+            if let Some(connection) = connection {
+                member.connections().keep(connection, now);
+            }
             let took = now.saturating_duration_since(about.started);
             report::scanned(self.log(), place, member.scanner().name(), &outcome, took);
         }
@@ -229,7 +241,7 @@ impl Protection {
             && now < deadline
             && let Some(member) = self.pool.next(&mut round, now)
         {
-            let exchange = self.ask(member.scanner(), file, &about.path, &identity, deadline);
+            let exchange = self.ask(member, file, &about.path, &identity, deadline);
             return Settled::Again(Box::new(Scan { exchange, round, about }));
         }
         Settled::Ended(self.end(file, round, &about, changed))

@@ -1,7 +1,6 @@
 //! Opening a connection to a scanner without waiting for it.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::rc::Rc;
 
@@ -10,14 +9,15 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use vscan_backends::address::Endpoint;
 use vscan_backends::verdict::Fault;
 
+use super::socket::Socket;
 use crate::privilege::Privilege;
 
 /// A connection that is being made.
 pub(super) struct Connection {
     endpoint: Endpoint,
-    socket: Rc<OwnedFd>,
-    target: Target,
-    established: bool,
+    socket: Socket,
+    /// Nothing once there is a connection.
+    target: Option<Target>,
 }
 
 enum Target {
@@ -61,19 +61,22 @@ impl Connection {
             // Requests are small and wait for an answer. That the option could fail is no reason not to scan.
             let _ = sockopt::set_tcp_nodelay(&socket, true);
         }
-        Ok(Self { endpoint: endpoint.clone(), socket: Rc::new(socket), target, established: false })
+        Ok(Self { endpoint: endpoint.clone(), socket: Rc::new(socket), target: Some(target) })
     }
 
-    pub(super) fn socket(&self) -> Rc<OwnedFd> {
+    /// One that was made for an earlier scan.
+    pub(super) fn kept(endpoint: &Endpoint, socket: Socket) -> Self {
+        Self { endpoint: endpoint.clone(), socket, target: None }
+    }
+
+    pub(super) fn socket(&self) -> Socket {
         self.socket.clone()
     }
 
     /// Starts to connect, or looks whether it has succeeded; as root if only root may reach the scanner's socket.
     pub(super) fn advance(&mut self, privilege: &dyn Privilege) -> Result<Connected, Fault> {
-        if self.established {
-            return Ok(Connected::Yes);
-        }
-        let attempt = || match &self.target {
+        let Some(target) = &self.target else { return Ok(Connected::Yes) };
+        let attempt = || match target {
             Target::Unix(address) => connect(&self.socket, address),
             Target::Inet(address) => connect(&self.socket, address),
         };
@@ -85,7 +88,7 @@ impl Connection {
         match result {
             // ISCONN: an earlier attempt has succeeded meanwhile.
             Ok(()) | Err(Errno::ISCONN) => {
-                self.established = true;
+                self.target = None;
                 Ok(Connected::Yes)
             }
             Err(Errno::INPROGRESS | Errno::ALREADY | Errno::INTR) => Ok(Connected::Pending),

@@ -1,13 +1,10 @@
 //! One scan: a dialogue, a socket and a file, advanced as far as they go without waiting.
 
-use std::collections::VecDeque;
 use std::mem;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::rc::Rc;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::io::{Errno, IoSlice};
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, send, sendmsg};
+use rustix::io::Errno;
 use vscan_backends::dialogue::{Ask, Dialogue, Judge, News, Object, Outcome, Program, Scanner, Step};
 use vscan_backends::verdict::Fault;
 
@@ -15,6 +12,7 @@ use super::Timeouts;
 use super::connect::{Connected, Connection};
 use super::content::{Content, Piece};
 use super::program;
+use super::socket::{self, Sending, Sent, Socket};
 use super::spool::{Copied, Spooled};
 use crate::privilege::Privilege;
 use crate::sys::program::Running;
@@ -25,9 +23,6 @@ const BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// Pieces of a stream that one call of [`Exchange::advance`] sends at most, so that a large file on a fast socket
 /// does not keep an event loop.
 const PIECES_AT_ONCE: usize = 4;
-
-/// How much of a reply is read at once; most are shorter.
-const REPLY: usize = 1024;
 
 /// What an exchange waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +50,7 @@ pub enum Progress {
 pub struct Exchange {
     state: State,
     was_connected: bool,
+    usage: Usage,
     /// Kept open until the exchange is dropped, because an event loop may watch it that long.
     socket: Option<Socket>,
     /// The same for a scanner that is a program.
@@ -72,7 +68,18 @@ pub struct Exchange {
     last_sign_of_life: Instant,
 }
 
-type Socket = Rc<OwnedFd>;
+/// What is known of a connection that may serve several scans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Usage {
+    /// It was made for this scan, or the scanner has answered on it since this began.
+    Sound,
+    /// It was made for an earlier scan, and nothing has come on it since.
+    Untried,
+    /// It was, and the scanner has hung up.
+    Stale,
+    /// The scan is over, and the scanner waits for the next one on it.
+    AtRest,
+}
 
 enum State {
     /// The file is copied to where the scanner sees it; what comes after.
@@ -91,44 +98,31 @@ enum State {
     Between,
 }
 
-/// Bytes on their way out.
-#[derive(Default)]
-struct Sending {
-    bytes: VecDeque<u8>,
-    with_descriptor: bool,
-}
-
-impl Sending {
-    fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes: bytes.into(), with_descriptor: false }
-    }
-}
-
-enum Sent {
-    All,
-    /// The socket is full.
-    Full,
-    /// The peer no longer listens.
-    Broken,
-}
-
 impl Exchange {
-    /// Begins a scan of `file`, a private descriptor opened for reading, that is over by `deadline`.
-    pub fn new(
+    /// Begins a scan of `file`, a private descriptor opened for reading, that is over by `deadline`: on a connection that an
+    /// earlier scan has left, or on one of its own.
+    pub(crate) fn new(
         scanner: &dyn Scanner,
+        kept: Option<Socket>,
         file: OwnedFd,
         object: &Object<'_>,
         timeouts: Timeouts,
         deadline: Instant,
         now: Instant,
     ) -> Self {
+        let usage = if kept.is_some() { Usage::Untried } else { Usage::Sound };
+        let connection = |endpoint| match kept {
+            Some(socket) => Ok(Connection::kept(endpoint, socket)),
+            None => Connection::new(endpoint),
+        };
         let (state, dialogue) = match (scanner.begin(object), scanner.endpoint()) {
             (Step::Done(outcome), _) => (State::Done(outcome), None),
+            (Step::Rest(verdict), _) => (State::Done(Ok(verdict)), None),
             (Step::Run(program, judge), _) => (State::Starting(program, judge), None),
             (Step::Ask(..), None) => {
                 (State::Done(Err(Fault::Caller("this scanner has no address to talk to".into()))), None)
             }
-            (Step::Ask(ask, dialogue), Some(endpoint)) => match Connection::new(endpoint) {
+            (Step::Ask(ask, dialogue), Some(endpoint)) => match connection(endpoint) {
                 Ok(connection) => (State::Connecting(connection, ask), Some(dialogue)),
                 Err(fault) => (State::Done(Err(fault)), None),
             },
@@ -148,7 +142,7 @@ impl Exchange {
             Some(endpoint) => format!("the scanner at {endpoint}"),
             None => format!("the scanner {}", scanner.shown()),
         };
-        Self { socket, dialogue, peer, deadline, ..Self::in_state(state, file, timeouts, now) }
+        Self { usage, socket, dialogue, peer, deadline, ..Self::in_state(state, file, timeouts, now) }
     }
 
     /// The same about a copy of the file, whose path the scanner was told. It is filled first.
@@ -167,6 +161,7 @@ impl Exchange {
         Self {
             state,
             was_connected: false,
+            usage: Usage::Sound,
             socket: None,
             running: None,
             spooled: None,
@@ -195,9 +190,15 @@ impl Exchange {
         self.was_connected
     }
 
-    /// Ends the exchange, closing its connection, and gives the file back.
-    pub fn into_file(self) -> OwnedFd {
-        self.file
+    /// Whether it was begun on a connection that the scanner had closed since the last scan, as it may: to be begun again.
+    pub(crate) fn was_stale(&self) -> bool {
+        self.usage == Usage::Stale
+    }
+
+    /// Ends the exchange. Gives the file back, and the connection if it may serve another scan; if not, it is closed.
+    pub(crate) fn end(self) -> (OwnedFd, Option<Socket>) {
+        let left = self.socket.filter(|_| self.usage == Usage::AtRest);
+        (self.file, left)
     }
 
     /// Goes on as far as possible without waiting.
@@ -241,7 +242,7 @@ impl Exchange {
                 Ok(Connected::Yes) => {
                     self.last_sign_of_life = now;
                     self.was_connected = true;
-                    (self.obey(connection.socket(), ask), None)
+                    (Self::obey(connection.socket(), ask), None)
                 }
                 Ok(Connected::Pending) => (State::Connecting(connection, ask), Some(Wait::Writable)),
                 Ok(Connected::Busy) => (State::Connecting(connection, ask), Some(Wait::Pause)),
@@ -353,22 +354,28 @@ impl Exchange {
                 self.dialogue = Some(dialogue);
                 State::Streaming(socket, sending, content)
             }
-            Step::Ask(ask, dialogue) => {
-                self.dialogue = Some(dialogue);
-                self.obey(socket, ask)
+            step @ (Step::Ask(..) | Step::Done(_) | Step::Rest(_) | Step::Run(..)) => {
+                self.follow(socket, step)
             }
-            Step::Done(outcome) => State::Done(outcome),
-            Step::Run(..) => State::Done(Err(in_mid_dialogue())),
         }
     }
 
     fn tell(&mut self, socket: Socket, news: News<'_>) -> State {
-        match self.ask_dialogue(news) {
+        let step = self.ask_dialogue(news);
+        self.follow(socket, step)
+    }
+
+    fn follow(&mut self, socket: Socket, step: Step) -> State {
+        match step {
             Step::Ask(ask, dialogue) => {
                 self.dialogue = Some(dialogue);
-                self.obey(socket, ask)
+                Self::obey(socket, ask)
             }
             Step::Done(outcome) => State::Done(outcome),
+            Step::Rest(verdict) => {
+                self.usage = Usage::AtRest;
+                State::Done(Ok(verdict))
+            }
             Step::Run(..) => State::Done(Err(in_mid_dialogue())),
         }
     }
@@ -380,11 +387,11 @@ impl Exchange {
         }
     }
 
-    fn obey(&self, socket: Socket, ask: Ask) -> State {
+    fn obey(socket: Socket, ask: Ask) -> State {
         match ask {
             Ask::Write(bytes) => State::Sending(socket, Sending::new(bytes.into_owned())),
             Ask::PassDescriptor(bytes) => {
-                State::Sending(socket, Sending { bytes: bytes.into_owned().into(), with_descriptor: true })
+                State::Sending(socket, Sending::with_descriptor(bytes.into_owned()))
             }
             Ask::Stream { offset, length, framing } => {
                 State::Streaming(socket, Sending::default(), Content::new(offset, length, framing))
@@ -397,46 +404,26 @@ impl Exchange {
     }
 
     fn send(&mut self, socket: &Socket, sending: &mut Sending, now: Instant) -> Result<Sent, Fault> {
-        while !sending.bytes.is_empty() {
-            // Without a contiguous view a wrapped buffer would go out in two calls, and the descriptor with half of it.
-            let bytes = sending.bytes.make_contiguous();
-            let result = if sending.with_descriptor {
-                send_with_descriptor(socket, bytes, self.file.as_fd())
-            } else {
-                send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
-            };
-            match result {
-                Ok(count) => {
-                    sending.with_descriptor = false;
-                    sending.bytes.drain(..count);
-                    self.last_sign_of_life = now;
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(Sent::Full),
-                Err(Errno::PIPE | Errno::CONNRESET) => return Ok(Sent::Broken),
-                Err(e) => return Err(self.broke(e)),
-            }
+        let left = sending.left();
+        let sent = sending.go_on(socket, self.file.as_fd()).map_err(|e| self.broke(e))?;
+        if sending.left() < left {
+            self.last_sign_of_life = now;
         }
-        Ok(Sent::All)
+        Ok(sent)
     }
 
     /// Bytes that have come: `None` when there are none yet, empty at the end of the stream.
     fn receive(&mut self, socket: &Socket, now: Instant) -> Result<Option<Vec<u8>>, Fault> {
-        let mut buffer = vec![0; REPLY];
-        loop {
-            match recv(socket, &mut buffer[..], RecvFlags::DONTWAIT) {
-                Ok((count, _)) => {
-                    self.last_sign_of_life = now;
-                    buffer.truncate(count);
-                    return Ok(Some(buffer));
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(None),
-                // The peer closed with our bytes unread; what it had said before has been read already.
-                Err(Errno::CONNRESET) => return Ok(Some(Vec::new())),
-                Err(e) => return Err(self.broke(e)),
-            }
+        let received = socket::receive(socket).map_err(|e| self.broke(e))?;
+        if let Some(bytes) = &received {
+            self.last_sign_of_life = now;
+            self.usage = match self.usage {
+                Usage::Untried if bytes.is_empty() => Usage::Stale,
+                Usage::Untried => Usage::Sound,
+                other @ (Usage::Sound | Usage::Stale | Usage::AtRest) => other,
+            };
         }
+        Ok(received)
     }
 
     fn broke(&self, e: Errno) -> Fault {
@@ -485,16 +472,6 @@ fn in_mid_dialogue() -> Fault {
 
 fn news_of(bytes: &[u8]) -> News<'_> {
     if bytes.is_empty() { News::EndOfStream } else { News::Received(bytes) }
-}
-
-fn send_with_descriptor(socket: &Socket, bytes: &[u8], file: BorrowedFd<'_>) -> Result<usize, Errno> {
-    let files = [file];
-    let mut space = [mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !control.push(SendAncillaryMessage::ScmRights(&files)) {
-        return Err(Errno::NOBUFS);
-    }
-    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
 }
 
 /// A duration as an administrator writes it.

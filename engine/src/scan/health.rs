@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use vscan_backends::verdict::Fault;
 
+use super::kept::Kept;
 use super::version::Signatures;
 
 /// How long a scanner is left alone after its first failure. The pause doubles with each failed trial.
@@ -21,12 +22,18 @@ thread_local! {
     static KNOWN: RefCell<HashMap<String, Rc<Health>>> = RefCell::default();
 }
 
+/// Closes the connections to scanners that no scan has used for a while. When to come back, if some are still kept.
+pub fn close_idle_connections(now: Instant) -> Option<Instant> {
+    KNOWN.with_borrow(|known| known.values().filter_map(|health| health.connections.close_idle(now)).min())
+}
+
 /// What is known of one scanner.
 #[derive(Default)]
 pub(super) struct Health {
     down: RefCell<Option<Down>>,
     outstanding: Cell<usize>,
     pub(super) signatures: Signatures,
+    pub(super) connections: Kept,
 }
 
 struct Down {

@@ -8,15 +8,19 @@ mod connect;
 mod content;
 pub mod exchange;
 mod health;
+mod kept;
 pub mod pool;
 pub mod probe;
 mod program;
+mod socket;
 pub mod spool;
 #[cfg(test)]
 mod tests;
 pub mod version;
 
 use std::time::Duration;
+
+pub use health::close_idle_connections;
 
 /// How long a scan may take, and how long each part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

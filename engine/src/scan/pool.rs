@@ -14,6 +14,7 @@ use vscan_backends::registry::{SpecError, parse_scanner};
 use vscan_backends::verdict::{Fault, ThreatName, Verdict};
 
 use super::health::{Failure, Health, State, Turn};
+use super::kept::Kept;
 use crate::settings::ScannerMode;
 
 /// The scanners of a share.
@@ -37,6 +38,11 @@ impl Member {
     /// How it is asked.
     pub fn scanner(&self) -> &dyn Scanner {
         &*self.scanner
+    }
+
+    /// The connections that it has left open.
+    pub(crate) fn connections(&self) -> &Kept {
+        &self.health.connections
     }
 
     /// What it is and where.
@@ -108,6 +114,11 @@ impl Pool {
             round.asked = Some((index, member.health.take_turn(now)));
             return Some(member);
         }
+    }
+
+    /// The scanner whose turn it is.
+    pub fn asked(&self, round: &Round) -> Option<&Member> {
+        round.asked.as_ref().and_then(|(index, _)| self.members.get(*index))
     }
 
     /// Whether a verdict of the last one asked is the end of it.

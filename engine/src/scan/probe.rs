@@ -67,7 +67,7 @@ fn ask(asked: &dyn Scanner, timeouts: Timeouts, privilege: &dyn Privilege) -> Re
     let started = Instant::now();
     let deadline = started + timeouts.connect + timeouts.io;
     let object = Object::new(b"", 0);
-    let mut exchange = Exchange::new(asked, nothing.into(), &object, timeouts, deadline, started);
+    let mut exchange = Exchange::new(asked, None, nothing.into(), &object, timeouts, deadline, started);
     blocking::run(&mut exchange, privilege)?;
     Ok(started.elapsed())
 }

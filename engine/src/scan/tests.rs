@@ -46,7 +46,7 @@ fn exchange(socket: &Path, file: OwnedFd, size: u64, timeouts: Timeouts) -> Exch
     let scanner = clamav::new(Endpoint::Unix(socket.to_owned()));
     let object = Object::new(b"/f", size);
     let now = Instant::now();
-    Exchange::new(&*scanner, file, &object, timeouts, now + timeouts.scan, now)
+    Exchange::new(&*scanner, None, file, &object, timeouts, now + timeouts.scan, now)
 }
 
 fn file_with(content: &[u8]) -> OwnedFd {
@@ -185,7 +185,7 @@ fn streams_a_file_piece_by_piece_with_the_socket_it_has() {
     let file = file_with(&content);
     let object = Object::new(b"/f", content.len() as u64);
     let now = Instant::now();
-    let mut exchange = Exchange::new(&*scanner, file, &object, TIMEOUTS, now + TIMEOUTS.scan, now);
+    let mut exchange = Exchange::new(&*scanner, None, file, &object, TIMEOUTS, now + TIMEOUTS.scan, now);
     assert_eq!(blocking::run(&mut exchange, &AsIs), Ok(Verdict::Clean));
     daemon.join().unwrap();
 }

@@ -172,7 +172,7 @@ impl Check {
         let question = Question::new(endpoint, query, told.clone());
         let object = Object::new(b"", 0);
         let deadline = now + timeouts.connect + timeouts.io;
-        let exchange = Exchange::new(&question, nothing, &object, timeouts, deadline, now);
+        let exchange = Exchange::new(&question, None, nothing, &object, timeouts, deadline, now);
         member.health.signatures.is_asking.set(true);
         let (shown, spec) = (member.shown(), member.spec.clone());
         Some(Self { exchange, told, shown, spec, asking: Asking(member.health.clone()) })

@@ -22,15 +22,9 @@ impl FakeProgram {
         let [Event::Run(arguments), written @ .., Event::Exit(exit)] = recording.events.as_slice() else {
             panic!("[{}] is not about a program", recording.title)
         };
-        let output = written.iter().flat_map(|event| match event {
-            Event::Server(bytes) => super::replay::replace(bytes, "/share/", folder),
-            Event::Client(_)
-            | Event::ClientWithDescriptor(_)
-            | Event::ClientContent(_)
-            | Event::ClientContentCut(_)
-            | Event::ServerEnd
-            | Event::Run(_)
-            | Event::Exit(_) => panic!("{event:?} while a program runs"),
+        let output = written.iter().flat_map(|event| {
+            let written = event.said_by_server().unwrap_or_else(|| panic!("{event:?} while a program runs"));
+            super::replay::replace(written, "/share/", folder)
         });
         let end = match exit {
             Exit::Code(code) => format!("exit {code}"),

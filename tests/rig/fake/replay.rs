@@ -35,6 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Between the halves of what a slow scanner says.
 const PAUSE: Duration = Duration::from_millis(30);
 
+/// After each byte, so that it goes out alone.
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// How fast the scanner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
@@ -42,6 +45,8 @@ pub enum Pace {
     AtOnce,
     /// Stops in the middle of each answer.
     Slow,
+    /// Says each byte by itself.
+    Bytewise,
 }
 
 /// How closely the client is held to the recording.
@@ -139,6 +144,11 @@ impl Replay {
     /// How many connections came.
     pub fn connections(&self) -> usize {
         self.state.seen.lock().unwrap().connections
+    }
+
+    /// How many of them the client has not closed.
+    pub fn open_connections(&self) -> usize {
+        self.state.seen.lock().unwrap().lines.iter().filter(|line| !line.was_hung_up()).count()
     }
 
     /// All that clients said.
@@ -287,21 +297,13 @@ impl State {
     }
 
     fn talk(&self, ear: &mut Ear<'_>, small_talk: &[(&str, &str)]) -> io::Result<()> {
-        let server = |event: &Event| match event {
-            Event::Server(bytes) => Some(bytes.clone()),
-            Event::Client(_)
-            | Event::ClientWithDescriptor(_)
-            | Event::ClientContent(_)
-            | Event::ClientContentCut(_)
-            | Event::ServerEnd
-            | Event::Run(_)
-            | Event::Exit(_) => None,
+        let is_ours = |event: &Event| event.said_by_server().is_none() && *event != Event::ServerEnd;
+        let said = |events: &[Event]| -> Vec<u8> {
+            events.iter().filter_map(Event::said_by_server).flatten().copied().collect()
         };
-        let is_ours = |event: &Event| server(event).is_none() && *event != Event::ServerEnd;
         let first = self.events.iter().position(is_ours).unwrap_or(0);
         let last = self.events.iter().rposition(is_ours).unwrap_or(0);
-        let greeting: Vec<u8> = self.events[..first].iter().filter_map(server).flatten().collect();
-        let answer: Vec<u8> = self.events[last..].iter().filter_map(server).flatten().collect();
+        let (greeting, answer) = (said(&self.events[..first]), said(&self.events[last..]));
         ear.line.writer().write_all(&greeting)?;
         loop {
             let said = ear.until_quiet(SOON)?;
@@ -324,6 +326,11 @@ impl Line {
     fn say(&self, bytes: &[u8], pace: Pace) -> io::Result<()> {
         match pace {
             Pace::AtOnce => self.writer().write_all(bytes),
+            Pace::Bytewise => bytes.iter().try_for_each(|byte| {
+                self.writer().write_all(&[*byte])?;
+                std::thread::sleep(MOMENT);
+                Ok(())
+            }),
             Pace::Slow => {
                 let (first, second) = bytes.split_at(bytes.len() / 2);
                 self.writer().write_all(first)?;
