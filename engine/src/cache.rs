@@ -63,11 +63,25 @@ pub struct Circumstances {
     pub ended: Instant,
 }
 
+/// There may be a million of these in each smbd: the file's key is not in it twice, and what was found is elsewhere.
 struct Entry {
-    identity: Identity,
-    known: Known,
+    size: u64,
+    mtime: FileTime,
+    ctime: FileTime,
+    found: Option<Box<Found>>,
     signatures: u64,
     stored: Instant,
+}
+
+impl Entry {
+    fn is_about(&self, identity: &Identity) -> bool {
+        let Identity { key: _, size, mtime, ctime } = *identity;
+        (self.size, self.mtime, self.ctime) == (size, mtime, ctime)
+    }
+
+    fn known(&self) -> Known {
+        self.found.as_deref().map_or(Known::Clean, |found| Known::Infected(found.clone()))
+    }
 }
 
 impl Cache {
@@ -93,8 +107,8 @@ impl Cache {
         let entries = self.entries.as_mut()?;
         let entry = entries.get(&identity.key)?;
         let too_old = lifetime.is_some_and(|most| now.saturating_duration_since(entry.stored) >= most);
-        let holds = !too_old && entry.identity == *identity && entry.signatures == signatures;
-        let known = holds.then(|| entry.known.clone());
+        let holds = !too_old && entry.is_about(identity) && entry.signatures == signatures;
+        let known = holds.then(|| entry.known());
         if known.is_none() {
             entries.pop(&identity.key);
         }
@@ -104,7 +118,12 @@ impl Cache {
     /// Remembers what somebody else has found out.
     pub fn learn(&mut self, identity: Identity, known: Known, signatures: u64, stored: Instant) {
         if let Some(entries) = self.entries.as_mut() {
-            entries.put(identity.key, Entry { identity, known, signatures, stored });
+            let Identity { key, size, mtime, ctime } = identity;
+            let found = match known {
+                Known::Clean => None,
+                Known::Infected(found) => Some(Box::new(found)),
+            };
+            entries.put(key, Entry { size, mtime, ctime, found, signatures, stored });
         }
     }
 

@@ -131,6 +131,12 @@ fn status_counts_by_share_and_metrics_say_the_same() {
         "{text}"
     );
     it.smbd.vscanctl(&["metrics"]).exits(0).says(&["vscan_opens_total{share=\"s\"} 5"]);
+    let opens = it.smbd.vscanctl(&["metrics", "--json"]).exits(0).json()[0].clone();
+    assert_eq!(opens["name"], "vscan_opens_total");
+    assert_eq!(
+        (&opens["samples"][0]["labels"]["share"], opens["samples"][0]["value"].as_f64()),
+        (&"s".into(), Some(5.0))
+    );
 }
 
 #[test]

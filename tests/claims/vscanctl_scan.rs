@@ -1,9 +1,10 @@
 //! `vscanctl scan`.
 
-use std::os::unix::fs::symlink;
-use std::process::Stdio;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use vscan_tests::module::vscanctl;
 use vscan_tests::samples::{clean, eicar, plant};
 use vscan_tests::vscanctl::Said;
 use vscan_tests::wait::{SOON, eventually};
@@ -125,4 +126,74 @@ fn what_cannot_be_scanned_at_all_gets_a_word() {
         assert!(said.err.contains(word), "{}", said.err);
     }
     eventually("nobody has asked the scanner", SOON, || (it.scanner.scans() == 0).then_some(()));
+}
+
+/// What a terminal of this width gets to see; a pipe takes standard output, if that is wanted.
+fn on_terminal(it: &Protected, columns: u16, arguments: &[&str], into_pipe: bool) -> String {
+    let command = it.smbd.vscanctl_command(arguments);
+    let words: Vec<_> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_str().unwrap())
+        .collect();
+    assert!(words.iter().all(|word| !word.contains(['\'', ' '])), "{words:?}");
+    let pipe = if into_pipe { "| cat" } else { "" };
+    let line = format!("stty cols {columns}; {} {pipe}", words.join(" "));
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--command", &line, "/dev/null"]).stdin(Stdio::null()).env("TERM", "xterm");
+    String::from_utf8(script.env_remove("NO_COLOR").output().expect("script of util-linux").stdout).unwrap()
+}
+
+#[test]
+fn on_a_terminal_a_bar_shows_how_far_it_is() {
+    const FILES: u64 = 400;
+    let it = Protected::with("");
+    for number in 0..FILES {
+        plant(&it.path(&format!("{number}.doc")), &clean(number, 100));
+    }
+    plant(&it.path("bad.com"), &eicar());
+    let scan = ["scan", "--share", "s"];
+    let seen = on_terminal(&it, 100, &scan, false);
+    assert!(seen.contains("of 401 files, ") && seen.contains(" left"), "{seen:?}");
+    assert!(seen.contains("\u{1b}[1;31minfected"), "{seen:?}");
+    assert!(seen.contains("1 infected, 400 clean"), "{seen:?}");
+    // The bar is gone in the end: nothing is left in the line but the sum.
+    let last = seen.lines().last().unwrap();
+    assert!(last.rsplit("\u{1b}[2K").next().unwrap().contains("401 files, "), "{last:?}");
+    let narrow = on_terminal(&it, 40, &scan, false);
+    assert!(!narrow.contains('░') && !narrow.contains("of 401 files"), "{narrow:?}");
+    let piped = on_terminal(&it, 100, &scan, true);
+    assert!(!piped.contains('\u{1b}') && !piped.contains(" left"), "{piped:?}");
+}
+
+#[test]
+fn whoever_is_not_root_is_told_so() {
+    // Where everybody can reach it.
+    let home = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let program = home.path().join("vscanctl");
+    std::fs::copy(vscanctl(), &program).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "daemon", "--clear-groups"]).arg(program).args(["quarantine", "list"]);
+    let said: Said = command.output().unwrap().into();
+    assert!(said.clone().exits(2).err.contains("only root can see"), "{said:?}");
+}
+
+#[test]
+fn without_a_protected_share_there_is_nothing_to_say() {
+    let home = tempfile::tempdir().unwrap();
+    let conf = home.path().join("smb.conf");
+    std::fs::write(&conf, "[global]\n[plain]\n  path = /tmp\n").unwrap();
+    for arguments in [&["scan", "--all"][..], &["status"], &["scanners"], &["quarantine", "list"]] {
+        let mut command = Command::new(vscanctl());
+        let said: Said = command.arg("--config").arg(&conf).args(arguments).output().unwrap().into();
+        assert!(said.clone().exits(2).err.contains("no share is protected"), "{arguments:?}: {said:?}");
+    }
+}
+
+#[test]
+fn a_shell_can_complete_the_command_line() {
+    let script = "source <(\"$0\" completions bash); COMP_WORDS=(vscanctl quar); COMP_CWORD=1; \
+                  _vscanctl vscanctl quar vscanctl; echo \"${COMPREPLY[@]}\"";
+    let output = Command::new("bash").args(["-c", script]).arg(vscanctl()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "quarantine", "{output:?}");
 }

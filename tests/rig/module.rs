@@ -16,7 +16,7 @@ pub fn module() -> PathBuf {
 }
 
 /// The path of vscanctl: what `VSCAN_CTL` names, or the workspace's own, built once per test process.
-pub(crate) fn vscanctl() -> PathBuf {
+pub fn vscanctl() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT
         .get_or_init(|| match std::env::var_os("VSCAN_CTL") {

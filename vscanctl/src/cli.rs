@@ -1,5 +1,6 @@
 //! The command line: every command, its options and its help. The manual page and the completions come from here.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -136,7 +137,7 @@ pub struct ScanArguments {
 
     /// How many files to scan at once [default: "max scans in flight"].
     #[arg(long, short, value_name = "NUMBER")]
-    pub jobs: Option<usize>,
+    pub jobs: Option<NonZeroUsize>,
 
     /// Print a line for every file.
     #[arg(long, short)]

@@ -49,6 +49,11 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let out = Out::new(cli.json);
     let done = match &cli.command {
+        Command::Completions { shell } => manual::completions(*shell),
+        Command::Manual => manual::print(),
+        _ if !rustix::process::geteuid().is_root() => {
+            Err("only root can see what smbd sees: run it with sudo, or as root".to_owned())
+        }
         Command::Check(arguments) => check::run(arguments, &cli, &out),
         Command::Explain(arguments) => explain::run(arguments, &cli, &out),
         Command::Scan(arguments) => scan::run(arguments, &cli, &out),
@@ -57,8 +62,6 @@ fn main() -> ExitCode {
         Command::Scanners => scanners::run(&cli, &out),
         Command::Cache { command } => cache::run(command, &cli, &out),
         Command::Metrics(arguments) => metrics::run(arguments, &cli, &out),
-        Command::Completions { shell } => manual::completions(*shell),
-        Command::Manual => manual::print(),
     };
     vscan_engine::shared::close_all(&OnlyTrouble, &AsIs);
     let exit = done.unwrap_or_else(|trouble| {

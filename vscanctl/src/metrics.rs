@@ -1,36 +1,41 @@
 //! `vscanctl metrics`: numbers for Prometheus.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use serde::Serialize;
 use vscan_engine::action::{Quarantine, State};
 use vscan_engine::counters::Snapshot;
 
 use crate::check::ScannerReport;
 use crate::cli::{Cli, MetricsArguments};
-use crate::output::{Out, print, reason, shown};
+use crate::output::{Out, reason, shown};
 use crate::protection::OnlyTrouble;
 use crate::results::{self, Results};
 use crate::samba::SmbConf;
 use crate::shares::{self, Share};
 use crate::{Exit, Trouble, check};
 
+type Label = (&'static str, String);
+
 /// What the file in the directory of node_exporter's textfile collector is called.
 const FILE: &str = "vscan.prom";
 
 pub fn run(arguments: &MetricsArguments, cli: &Cli, out: &Out) -> Result<Exit, Trouble> {
-    if out.is_json() {
-        return Err("metrics are in Prometheus' own format; for JSON, see status, cache stats and scanners"
-            .to_owned());
-    }
     let shares = shares::all(&SmbConf::read(cli.config.as_deref())?);
-    let text = text(&shares)?;
+    let metrics = gather(&shares)?;
     match &arguments.textfile {
-        None => print(&text)?,
-        Some(directory) => write(directory, &text)
+        None => out.answer(&metrics.0, |_| metrics.text())?,
+        Some(_) if out.is_json() => {
+            return Err(
+                "--textfile writes what Prometheus reads, which is no JSON: leave out --json".to_owned()
+            );
+        }
+        Some(directory) => write(directory, &metrics.text())
             .map_err(|error| format!("{}: {}", shown(&directory.join(FILE)), reason(&error)))?,
     }
     Ok(Exit::Good)
@@ -44,14 +49,14 @@ fn write(directory: &Path, text: &str) -> std::io::Result<()> {
     std::fs::rename(draft, directory.join(FILE))
 }
 
-fn text(shares: &[Share]) -> Result<String, Trouble> {
+fn gather(shares: &[Share]) -> Result<Metrics, Trouble> {
     let mut metrics = Metrics::default();
     metrics.counters(&results::counted(shares)?);
     let wanted: Vec<&Share> = shares.iter().collect();
     metrics.scanners(&check::scanners(&wanted));
     // Without shared results there is nothing to tell of them.
     for Results { directory, cache } in results::of(shares, &OnlyTrouble).unwrap_or_default() {
-        let labels = label("directory", &shown(&directory));
+        let labels = [("directory", shown(&directory))];
         let stats = cache.stats(&OnlyTrouble).map_err(|error| error.to_string())?;
         metrics.gauge("vscan_cache_entries", "Results that are shared.", &labels, stats.entries as f64);
         metrics.gauge(
@@ -68,38 +73,65 @@ fn text(shares: &[Share]) -> Result<String, Trouble> {
         );
     }
     metrics.quarantines(shares)?;
-    Ok(metrics.0.into_iter().map(|family| family.text).collect())
+    Ok(metrics)
 }
 
 /// Families of metrics, each with its help before its numbers.
 #[derive(Default)]
 struct Metrics(Vec<Family>);
 
+#[derive(Serialize)]
 struct Family {
     name: &'static str,
-    text: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    help: &'static str,
+    samples: Vec<Sample>,
+}
+
+#[derive(Serialize)]
+struct Sample {
+    labels: BTreeMap<&'static str, String>,
+    value: f64,
 }
 
 impl Metrics {
-    fn add(&mut self, name: &'static str, kind: &str, help: &str, labels: &str, value: f64) {
-        let at = self.0.iter().position(|family| family.name == name).unwrap_or_else(|| {
-            let text = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
-            self.0.push(Family { name, text });
-            self.0.len() - 1
-        });
-        if let Some(family) = self.0.get_mut(at) {
-            // Writing to a String cannot fail.
-            let _ = writeln!(family.text, "{name}{{{labels}}} {value}");
+    fn add(
+        &mut self,
+        name: &'static str,
+        kind: &'static str,
+        help: &'static str,
+        labels: &[Label],
+        value: f64,
+    ) {
+        let sample = Sample { labels: labels.iter().cloned().collect(), value };
+        match self.0.iter_mut().find(|family| family.name == name) {
+            Some(family) => family.samples.push(sample),
+            None => self.0.push(Family { name, kind, help, samples: vec![sample] }),
         }
     }
 
-    fn gauge(&mut self, name: &'static str, help: &str, labels: &str, value: f64) {
+    /// In Prometheus' text format.
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for Family { name, kind, help, samples } in &self.0 {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+            for Sample { labels, value } in samples {
+                let labels: Vec<String> = labels.iter().map(|(name, value)| label(name, value)).collect();
+                let _ = writeln!(text, "{name}{{{}}} {value}", labels.join(","));
+            }
+        }
+        text
+    }
+
+    fn gauge(&mut self, name: &'static str, help: &'static str, labels: &[Label], value: f64) {
         self.add(name, "gauge", help, labels, value);
     }
 
     fn counters(&mut self, counted: &[Snapshot]) {
         for share in counted {
-            let labels = label("share", &share.share);
+            let labels = [("share", share.share.clone())];
             let mut count = |name, help, value: u64| self.add(name, "counter", help, &labels, value as f64);
             count("vscan_opens_total", "Opens that wanted a verdict.", share.opens);
             count("vscan_scans_total", "Scans that are over.", share.scans);
@@ -108,7 +140,8 @@ impl Metrics {
             for (level, hits) in
                 [("process", share.hits_own), ("shared", share.hits_shared), ("server", share.hits_server)]
             {
-                let labels = format!("{labels},{}", label("level", level));
+                let [of_share] = labels.clone();
+                let labels = [of_share, ("level", level.to_owned())];
                 let help = "Results that were known, by who knew them.";
                 self.add("vscan_cache_hits_total", "counter", help, &labels, hits as f64);
             }
@@ -119,7 +152,7 @@ impl Metrics {
 
     fn scanners(&mut self, scanners: &[ScannerReport]) {
         for scanner in scanners {
-            let labels = label("scanner", &scanner.scanner);
+            let labels = [("scanner", scanner.scanner.clone())];
             let up = f64::from(u8::from(scanner.answers));
             self.gauge("vscan_scanner_up", "Whether the scanner answers.", &labels, up);
             if let Some(milliseconds) = scanner.round_trip_ms {
@@ -139,7 +172,7 @@ impl Metrics {
             let items = quarantine.map_or(Ok(Vec::new()), |quarantine| quarantine.items());
             let items = items.map_err(|error| error.to_string())?;
             let kept = items.iter().filter(|item| item.state == State::Kept).count();
-            let labels = label("directory", &shown(directory));
+            let labels = [("directory", shown(directory))];
             self.gauge("vscan_quarantine_files", "Files in quarantine.", &labels, kept as f64);
         }
         Ok(())
@@ -162,9 +195,11 @@ mod tests {
         for share in ["a\"b", "c"] {
             metrics.counters(&[Snapshot { share: share.to_owned(), opens: 3, ..Snapshot::default() }]);
         }
-        let opens = &metrics.0[0].text;
+        let text = metrics.text();
         let expected = "# HELP vscan_opens_total Opens that wanted a verdict.\n# TYPE vscan_opens_total counter\n\
                         vscan_opens_total{share=\"a\\\"b\"} 3\nvscan_opens_total{share=\"c\"} 3\n";
-        assert_eq!(opens, expected);
+        assert!(text.starts_with(expected), "{text}");
+        let hits = "vscan_cache_hits_total{level=\"shared\",share=\"c\"} 0\n";
+        assert!(text.contains(hits), "{text}");
     }
 }

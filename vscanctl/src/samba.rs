@@ -86,6 +86,10 @@ fn sections(text: &str) -> Vec<Section> {
 
 fn is_warning(line: &str) -> bool {
     let line = line.to_lowercase();
+    // It says twice what it does not know.
+    if line.starts_with("ignoring unknown parameter") {
+        return false;
+    }
     ["unknown parameter", "warning:", "error:", "invalid", "is deprecated"]
         .iter()
         .any(|word| line.contains(word))

@@ -7,7 +7,7 @@ use crate::shares::{self, Share};
 use crate::{Exit, Trouble, check};
 
 pub fn run(cli: &Cli, out: &Out) -> Result<Exit, Trouble> {
-    let shares = shares::all(&SmbConf::read(cli.config.as_deref())?);
+    let shares = shares::with_a_protected_one(&SmbConf::read(cli.config.as_deref())?)?;
     let reports = check::scanners(&shares.iter().collect::<Vec<&Share>>());
     out.answer(&reports, |out| {
         let headline = ["SCANNER", "STATE", "ROUND TRIP", "LOAD", "VERSION"].map(str::to_owned).to_vec();

@@ -28,6 +28,15 @@ pub fn all(conf: &SmbConf) -> Vec<Share> {
     conf.shares().map(|section| Share::of(conf, section)).collect()
 }
 
+/// The same where there is nothing to be said without a protected one.
+pub fn with_a_protected_one(conf: &SmbConf) -> Result<Vec<Share>, Trouble> {
+    let shares = all(conf);
+    if shares.iter().any(|share| share.protection.is_some()) {
+        return Ok(shares);
+    }
+    Err("no share is protected: put vscan into \"vfs objects\" of one (see vscanctl check)".to_owned())
+}
+
 /// The share of this name.
 pub fn named<'a>(shares: &'a [Share], name: &str) -> Result<&'a Share, Trouble> {
     let found = shares.iter().find(|share| share.name.eq_ignore_ascii_case(name));

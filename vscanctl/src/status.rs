@@ -12,7 +12,7 @@ use crate::shares;
 use crate::{Exit, Trouble};
 
 pub fn run(arguments: &StatusArguments, cli: &Cli, out: &Out) -> Result<Exit, Trouble> {
-    let shares = shares::all(&SmbConf::read(cli.config.as_deref())?);
+    let shares = shares::with_a_protected_one(&SmbConf::read(cli.config.as_deref())?)?;
     let now = || -> Result<Vec<Snapshot>, Trouble> {
         let mut counted = counted(&shares)?;
         // A share that nobody has connected to since the machine was started.

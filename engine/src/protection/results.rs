@@ -14,7 +14,7 @@ use crate::identity::{FileTime, Identity};
 use crate::scan::blocking;
 use crate::scan::version::Check;
 use crate::settings::{Lifetime, Settings};
-use crate::shared::{Entry, Key, Lookup, SharedCache, Version};
+use crate::shared::{Entry, Key, Lookup, Question, SharedCache, Version};
 use crate::sys::lease::{Writers, writers};
 
 /// Results that have no version of the signatures yet; beyond this, they are not shared.
@@ -75,7 +75,8 @@ impl Protection {
         let shared = self.shared.as_deref()?;
         let key = shared.key(identity.key, self.scanners, open)?;
         let lifetime = self.lifetime();
-        let look = || Some(shared.lookup(&key, identity, self.shared_signatures()?, lifetime, self.log()));
+        let question = || Some(Question { key, identity, signatures: self.shared_signatures()?, lifetime });
+        let look = || Some(shared.lookup(&question()?, self.log()));
         let mut found = look()?;
         if let (Lookup::OtherSignatures, Some(interval)) = (&found, self.settings.signature_check_interval) {
             // Somebody knows of new signatures before us, or we before somebody.
@@ -86,9 +87,7 @@ impl Protection {
             self.count(Event::HitShared);
             return Some(entry);
         }
-        let signatures = self.shared_signatures()?;
-        let entry =
-            shared.lookup_at_server(&key, identity, signatures, lifetime, self.log(), &*self.privilege)?;
+        let entry = shared.lookup_at_server(&question()?, self.log(), &*self.privilege)?;
         self.count(Event::HitServer);
         Some(entry)
     }

@@ -12,7 +12,7 @@ use super::record::{Entry, Key, Version, age_key, key_of_age};
 use crate::sys;
 
 /// Any change of what is written where makes another format.
-const FORMAT: &[u8] = b"vscan results 1";
+const FORMAT: &[u8] = b"vscan results 2";
 const FORMAT_KEY: &[u8] = b"format";
 /// There while the oldest entries are being removed.
 const REMOVING_KEY: &[u8] = b"removing";
@@ -27,12 +27,17 @@ const SMALLEST_MAP: u64 = 64 << 20;
 /// An open database.
 pub(super) struct Database {
     env: Env<WithTls>,
+    tables: Tables,
+    entries: u64,
+}
+
+/// What is in it.
+struct Tables {
     results: Table<Bytes, Bytes>,
     /// The keys of `results`, oldest first.
     ages: Table<Bytes, Bytes>,
     versions: Table<Bytes, Bytes>,
     about: Table<Bytes, Bytes>,
-    entries: u64,
 }
 
 /// Why it could not be used.
@@ -42,6 +47,8 @@ pub(super) enum Trouble {
     Damaged(String),
     /// There is no room in the map: some entries have to go.
     Full,
+    /// Others are writing to it, and it has to be written to first.
+    Busy,
     /// There is no room on the disk, no slot, no permission: go on without it.
     Unusable(String),
 }
@@ -81,35 +88,37 @@ pub(super) enum Change {
 }
 
 impl Database {
-    /// Opens or makes the database in `directory`, whose file may not be shorter than it says.
-    pub(super) fn open(directory: &Path, entries: u64) -> Result<Self, Trouble> {
+    /// Opens or makes the database in `directory`, whose file may not be shorter than it says. Only who makes it takes
+    /// the turn to write: among many who come while others write, each would keep the next ones waiting.
+    pub(super) fn open<T>(
+        directory: &Path,
+        entries: u64,
+        turn: impl FnOnce() -> Option<T>,
+    ) -> Result<Self, Trouble> {
         let map_size = entries.saturating_mul(BYTES_PER_ENTRY).max(SMALLEST_MAP).next_multiple_of(1 << 20);
         let env = sys::lmdb::open(directory, usize::try_from(map_size).unwrap_or(usize::MAX))?;
         is_whole(&env, directory)?;
         // Those of processes that have died. A slot that nobody cleans up keeps old pages from being used again.
         env.clear_stale_readers()?;
-        let mut txn = env.write_txn()?;
-        let about: Table<Bytes, Bytes> = env.create_database(&mut txn, Some("about"))?;
-        match about.get(&txn, FORMAT_KEY)? {
-            Some(FORMAT) => {}
-            None if about.is_empty(&txn)? => about.put(&mut txn, FORMAT_KEY, FORMAT)?,
-            Some(_) | None => return Err(Trouble::Damaged("it was written by another version".to_owned())),
-        }
-        let results = env.create_database(&mut txn, Some("results"))?;
-        let ages = env.create_database(&mut txn, Some("ages"))?;
-        let versions = env.create_database(&mut txn, Some("versions"))?;
-        txn.commit()?;
-        Ok(Self { env, results, ages, versions, about, entries })
+        let tables = match Tables::find(&env)? {
+            Some(tables) => tables,
+            None => {
+                let _turn = turn().ok_or(Trouble::Busy)?;
+                Tables::make(&env)?
+            }
+        };
+        Ok(Self { env, tables, entries })
     }
 
     pub(super) fn get(&self, key: &Key) -> Result<Option<Entry>, Trouble> {
         let txn = self.read()?;
-        Ok(self.results.get(&txn, &key.to_bytes())?.and_then(Entry::from_bytes))
+        let key = key.to_bytes();
+        Ok(self.tables.results.get(&txn, &key)?.and_then(|value| Entry::from_bytes(&key, value)))
     }
 
     pub(super) fn version(&self, scanner: u64) -> Result<Option<Version>, Trouble> {
         let txn = self.read()?;
-        Ok(self.versions.get(&txn, &scanner.to_be_bytes())?.and_then(Version::from_bytes))
+        Ok(self.tables.versions.get(&txn, &scanner.to_be_bytes())?.and_then(Version::from_bytes))
     }
 
     fn read(&self) -> Result<heed::RoTxn<'_, WithTls>, Trouble> {
@@ -140,7 +149,7 @@ impl Database {
                     self.put(&mut txn, *key, entry)?
                 }
                 Change::Version(scanner, version) => {
-                    self.versions.put(&mut txn, &scanner.to_be_bytes(), &version.to_bytes())?;
+                    self.tables.versions.put(&mut txn, &scanner.to_be_bytes(), &version.to_bytes())?;
                 }
             }
         }
@@ -160,39 +169,39 @@ impl Database {
 
     fn put(&self, txn: &mut RwTxn<'_>, key: Key, entry: &Entry) -> Result<(), Trouble> {
         let key = key.to_bytes();
-        let former = self.results.get(txn, &key)?.and_then(Entry::stored_in);
+        let former = self.tables.results.get(txn, &key)?.and_then(Entry::stored_in);
         if let Some(former) = former {
-            self.ages.delete(txn, &age_key(former, &key))?;
+            self.tables.ages.delete(txn, &age_key(former, &key))?;
         }
-        self.results.put(txn, &key, &entry.to_bytes())?;
-        Ok(self.ages.put(txn, &age_key(entry.stored, &key), &[])?)
+        self.tables.results.put(txn, &key, &entry.to_bytes(&key))?;
+        Ok(self.tables.ages.put(txn, &age_key(entry.stored, &key), &[])?)
     }
 
     /// When it is full, the oldest tenth goes, a few entries with each change.
     fn make_room(&self, txn: &mut RwTxn<'_>) -> Result<(), Trouble> {
-        let count = self.results.len(txn)?;
+        let count = self.tables.results.len(txn)?;
         if count >= self.entries {
-            self.about.put(txn, REMOVING_KEY, b"")?;
-        } else if self.about.get(txn, REMOVING_KEY)?.is_none() {
+            self.tables.about.put(txn, REMOVING_KEY, b"")?;
+        } else if self.tables.about.get(txn, REMOVING_KEY)?.is_none() {
             return Ok(());
         }
         let enough = self.entries - self.entries / 10;
         let surplus = usize::try_from(count.saturating_sub(enough)).unwrap_or(usize::MAX);
         self.remove_oldest(txn, surplus.min(REMOVED_AT_ONCE))?;
         if surplus <= REMOVED_AT_ONCE {
-            self.about.delete(txn, REMOVING_KEY)?;
+            self.tables.about.delete(txn, REMOVING_KEY)?;
         }
         Ok(())
     }
 
     fn remove_oldest(&self, txn: &mut RwTxn<'_>, count: usize) -> Result<(), Trouble> {
         let mut oldest = Vec::with_capacity(count);
-        for entry in self.ages.iter(txn)?.take(count) {
+        for entry in self.tables.ages.iter(txn)?.take(count) {
             oldest.push(entry?.0.to_vec());
         }
         for age in oldest {
-            self.results.delete(txn, key_of_age(&age))?;
-            self.ages.delete(txn, &age)?;
+            self.tables.results.delete(txn, key_of_age(&age))?;
+            self.tables.ages.delete(txn, &age)?;
         }
         Ok(())
     }
@@ -211,14 +220,14 @@ impl Database {
         for (filesystem, ino) in files {
             let prefix = Key::file_prefix(*filesystem, *ino);
             let mut found = Vec::new();
-            for entry in self.results.prefix_iter(&txn, &prefix)? {
+            for entry in self.tables.results.prefix_iter(&txn, &prefix)? {
                 let (key, value) = entry?;
                 found.push((key.to_vec(), Entry::stored_in(value)));
             }
             for (key, stored) in found {
-                removed += u64::from(self.results.delete(&mut txn, &key)?);
+                removed += u64::from(self.tables.results.delete(&mut txn, &key)?);
                 if let Some(stored) = stored {
-                    self.ages.delete(&mut txn, &age_key(stored, &key))?;
+                    self.tables.ages.delete(&mut txn, &age_key(stored, &key))?;
                 }
             }
         }
@@ -229,9 +238,9 @@ impl Database {
     /// Removes all results; how many there were.
     pub(super) fn clear(&self) -> Result<u64, Trouble> {
         let mut txn = self.begin()?;
-        let count = self.results.len(&txn)?;
-        self.results.clear(&mut txn)?;
-        self.ages.clear(&mut txn)?;
+        let count = self.tables.results.len(&txn)?;
+        self.tables.results.clear(&mut txn)?;
+        self.tables.ages.clear(&mut txn)?;
         txn.commit()?;
         Ok(count)
     }
@@ -245,9 +254,9 @@ impl Database {
             let txn = self.read()?;
             let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
             let mut last = None;
-            for entry in self.results.range(&txn, &(from, Bound::Unbounded))?.take(AT_ONCE) {
+            for entry in self.tables.results.range(&txn, &(from, Bound::Unbounded))?.take(AT_ONCE) {
                 let (key, value) = entry?;
-                if let Some((key, entry)) = Key::from_bytes(key).zip(Entry::from_bytes(value)) {
+                if let Some((key, entry)) = Key::from_bytes(key).zip(Entry::from_bytes(key, value)) {
                     visit(key, entry);
                 }
                 last = Some(key.to_vec());
@@ -261,7 +270,7 @@ impl Database {
 
     pub(super) fn len(&self) -> Result<u64, Trouble> {
         let txn = self.read()?;
-        Ok(self.results.len(&txn)?)
+        Ok(self.tables.results.len(&txn)?)
     }
 
     pub(super) fn bytes_on_disk(&self) -> Result<u64, Trouble> {
@@ -271,8 +280,36 @@ impl Database {
     #[cfg(test)]
     pub(super) fn pretend_to_be_of_another_version(&self) -> Result<(), Trouble> {
         let mut txn = self.begin()?;
-        self.about.put(&mut txn, FORMAT_KEY, b"vscan results 0")?;
+        self.tables.about.put(&mut txn, FORMAT_KEY, b"vscan results 0")?;
         Ok(txn.commit()?)
+    }
+}
+
+impl Tables {
+    fn find(env: &Env<WithTls>) -> Result<Option<Self>, Trouble> {
+        let txn = env.read_txn()?;
+        let table = |name| env.open_database::<Bytes, Bytes>(&txn, Some(name));
+        let Some(about) = table("about")? else { return Ok(None) };
+        if about.get(&txn, FORMAT_KEY)? != Some(FORMAT) {
+            return Err(Trouble::Damaged("it was written by another version".to_owned()));
+        }
+        let others = (table("results")?, table("ages")?, table("versions")?);
+        let (Some(results), Some(ages), Some(versions)) = others else {
+            return Err(Trouble::Damaged("a part of it is missing".to_owned()));
+        };
+        // Until then, what was opened belongs to this transaction.
+        txn.commit()?;
+        Ok(Some(Self { results, ages, versions, about }))
+    }
+
+    fn make(env: &Env<WithTls>) -> Result<Self, Trouble> {
+        let mut txn = env.write_txn()?;
+        let mut table = |name| env.create_database::<Bytes, Bytes>(&mut txn, Some(name));
+        let (results, ages, versions) = (table("results")?, table("ages")?, table("versions")?);
+        let about = table("about")?;
+        about.put(&mut txn, FORMAT_KEY, FORMAT)?;
+        txn.commit()?;
+        Ok(Self { results, ages, versions, about })
     }
 }
 

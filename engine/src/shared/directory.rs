@@ -21,7 +21,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
@@ -49,6 +49,15 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// Why the directory is of no use, at least now.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Others are coming or going: it takes them moments.
+    Busy,
+    /// What is wrong with it.
+    Useless(String),
+}
+
 /// A database that has been opened, and what was found wrong on the way.
 pub(super) struct Opened {
     pub(super) directory: Directory,
@@ -58,28 +67,28 @@ pub(super) struct Opened {
 
 impl Directory {
     /// Makes what is missing, sets aside what cannot be trusted, and opens the rest.
-    pub(super) fn open(path: &Path, entries: u64) -> Result<Opened, String> {
-        let at = |what: &str, error: &dyn std::fmt::Display| format!("{what} {}: {error}", path.display());
-        prepare(path).map_err(|error| at("cannot use", &error))?;
-        let file = |name: &str| owned_file(&path.join(name)).map_err(|error| at("cannot use", &error));
+    pub(super) fn open(path: &Path, entries: u64, patience: Patience) -> Result<Opened, Refusal> {
+        let useless = |error: &dyn std::fmt::Display| {
+            Refusal::Useless(format!("cannot use {}: {error}", path.display()))
+        };
+        prepare(path).map_err(|error| useless(&error))?;
+        let file = |name: &str| owned_file(&path.join(name)).map_err(|error| useless(&error));
         let gate = file("lock")?;
-        if !wait_for(&gate) {
-            return Err(at("cannot use", &"another process is holding its lock"));
+        if !patience.take(&gate) {
+            return Err(Refusal::Busy);
         }
         let directory = Self { path: path.to_owned(), users: file("users")?, turn: file("turn")? };
-        let news = directory.enter().map_err(|error| at("cannot use", &error))?;
-        match directory.open_database(entries) {
+        let mut news = directory.enter().map_err(|error| useless(&error))?;
+        let mut opened = directory.open_database(entries);
+        if let Err(Trouble::Damaged(why)) = &opened {
+            news = Some(directory.set_aside(why).map_err(|error| useless(&error))?);
+            opened = directory.open_database(entries);
+        }
+        match opened {
             Ok(database) => Ok(Opened { directory, database, news }),
-            Err(Trouble::Full) => Err(at("cannot use", &"it is full")),
-            Err(Trouble::Unusable(error)) => Err(at("cannot use", &error)),
-            Err(Trouble::Damaged(why)) => {
-                let news = directory.set_aside(&why).map_err(|error| at("cannot use", &error))?;
-                match directory.open_database(entries) {
-                    Ok(database) => Ok(Opened { directory, database, news: Some(news) }),
-                    Err(Trouble::Full) => Err(at("cannot use", &"it is full")),
-                    Err(Trouble::Damaged(error) | Trouble::Unusable(error)) => Err(at("cannot use", &error)),
-                }
-            }
+            Err(Trouble::Busy) => Err(Refusal::Busy),
+            Err(Trouble::Full) => Err(useless(&"it is full")),
+            Err(Trouble::Damaged(error) | Trouble::Unusable(error)) => Err(useless(&error)),
         }
     }
 
@@ -103,10 +112,7 @@ impl Directory {
         let unusable = |error: io::Error| Trouble::Unusable(error.to_string());
         let results = self.results();
         DirBuilder::new().mode(0o700).recursive(true).create(&results).map_err(unusable)?;
-        let Some(_turn) = self.wait_for_turn() else {
-            return Err(Trouble::Unusable("another process is writing to it all the time".to_owned()));
-        };
-        Database::open(&results, entries)
+        Database::open(&results, entries, || self.wait_for_turn())
     }
 
     /// Whether LMDB may look at the file at all.
@@ -165,18 +171,22 @@ impl Directory {
 
     /// The turn to write, if it becomes free within a moment.
     pub(super) fn wait_for_turn(&self) -> Option<Turn<'_>> {
-        wait_for(&self.turn).then(|| Turn(&self.turn))
+        Patience::Moment.take(&self.turn).then(|| Turn(&self.turn))
     }
 
-    /// Goes. The last one to go, whose database must be closed, makes sure that the disk has it all; this may take its
-    /// time.
+    /// Goes. The last one to go, whose database must be closed, makes sure that the disk has it all. This may take its
+    /// time, in which others come and go: it leaves its mark if it is still the last one then.
     pub(super) fn leave(self, database: Database) {
-        let gate = owned_file(&self.path.join("lock")).ok().filter(wait_for);
         drop(database);
-        let is_last = flock(&self.users, FlockOperation::NonBlockingLockExclusive).is_ok();
+        let is_last = || flock(&self.users, FlockOperation::NonBlockingLockExclusive).is_ok();
+        let sync = || File::open(self.data()).and_then(|data| data.sync_all()).is_ok();
+        if !is_last() || flock(&self.users, FlockOperation::Unlock).is_err() || !sync() {
+            return;
+        }
+        let gate = owned_file(&self.path.join("lock")).ok().filter(|gate| Patience::Moment.take(gate));
         if gate.is_some()
-            && is_last
-            && File::open(self.data()).and_then(|data| data.sync_all()).is_ok()
+            && is_last()
+            && sync()
             && let Some(mark) = self.mark()
         {
             // Without the mark, what is known is forgotten at the next boot, and nothing worse.
@@ -224,14 +234,26 @@ fn owned_file(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Takes a lock that others hold for moments only.
-fn wait_for(file: &File) -> bool {
-    let tries = MOMENT.as_millis() / STEP.as_millis();
-    for _ in 0..tries {
-        if flock(file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            return true;
+/// How long a lock is waited for that others hold for moments only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Not at all.
+    None,
+    /// [`MOMENT`].
+    Moment,
+}
+
+impl Patience {
+    fn take(self, file: &File) -> bool {
+        let end = Instant::now() + MOMENT;
+        loop {
+            if flock(file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                return true;
+            }
+            if self == Self::None || Instant::now() >= end {
+                return false;
+            }
+            thread::sleep(STEP);
         }
-        thread::sleep(STEP);
     }
-    false
 }

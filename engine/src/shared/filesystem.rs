@@ -109,3 +109,21 @@ pub(super) fn boot_id() -> Option<&'static str> {
     };
     BOOT.get_or_init(read).as_deref()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_number_counts_only_where_there_is_nothing_better_and_for_one_boot() {
+        for path in ["/", "/dev/shm"] {
+            let file = fs::File::open(path).unwrap();
+            let kind = u64::try_from(fstatfs(&file).unwrap().f_type).unwrap();
+            let has_a_name = TELL_BY_STATFS.contains(&kind) || HAVE_A_UUID.contains(&kind);
+            let [today, tomorrow] = [1, 2].map(|dev| identify(file.as_fd(), dev).unwrap());
+            assert_eq!(today == tomorrow, has_a_name, "{path}: {kind:#x}");
+            assert!(has_a_name || today == named(boot().unwrap(), 1), "{path}: {kind:#x}");
+        }
+        assert_ne!(named(1, 7), named(2, 7), "the same number after another boot");
+    }
+}

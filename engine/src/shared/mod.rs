@@ -14,6 +14,8 @@ mod record;
 pub(crate) mod server;
 
 #[cfg(test)]
+mod foreign_bytes;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
@@ -30,7 +32,7 @@ use crate::identity::{FileKey, FileTime, Identity};
 use crate::log::{Level, Log};
 use crate::privilege::Privilege;
 use database::{Change, Database, Trouble};
-use directory::{Directory, Opened};
+use directory::{Directory, Opened, Patience, Refusal};
 use filesystem::Filesystems;
 use server::Server;
 
@@ -39,6 +41,9 @@ pub use record::{Entry, Key, Version};
 
 /// After trouble, the database is left alone for so long.
 const PAUSE: Duration = Duration::from_secs(60);
+
+/// While others come and go it is tried again after the first of these, then after twice as long, up to the last one.
+const SHORT_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(3200));
 
 /// How many results wait to be written; beyond that, the oldest are forgotten. They cost a scan each.
 const MOST_PENDING: usize = 4096;
@@ -60,6 +65,21 @@ enum State {
     Open(Arc<Database>, Arc<Directory>),
     /// Left alone until then.
     Closed(Instant),
+    /// The same for the moment that others take to come or go, after a pause of this length.
+    Busy(Instant, Duration),
+}
+
+/// Something somebody wants to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Of which file, and of whom.
+    pub key: Key,
+    /// The state that the file is in.
+    pub identity: &'a Identity,
+    /// The signatures that count.
+    pub signatures: u64,
+    /// How old an answer may be.
+    pub lifetime: Option<Duration>,
 }
 
 /// What a look at the cache has brought.
@@ -136,21 +156,14 @@ impl SharedCache {
         });
         known.insert(directory.to_owned(), cache.clone());
         mem::drop(open);
-        cache.reopen(&mut locked(&cache.state), log, privilege);
+        cache.reopen(&mut locked(&cache.state), Patience::Moment, log, privilege);
         cache
     }
 
-    /// What is known of a file in exactly this state, by these signatures, if it is no older than `lifetime`.
-    pub fn lookup(
-        &self,
-        key: &Key,
-        identity: &Identity,
-        signatures: u64,
-        lifetime: Option<Duration>,
-        log: &dyn Log,
-    ) -> Lookup {
-        match self.with(log, |database, _| database.get(key)).flatten() {
-            Some(entry) => judge(entry, identity, signatures, lifetime),
+    /// What is known of a file in exactly this state, by these signatures.
+    pub fn lookup(&self, question: &Question<'_>, log: &dyn Log) -> Lookup {
+        match self.peek(&question.key, log) {
+            Some(entry) => question.judge(entry),
             None => Lookup::Unknown,
         }
     }
@@ -166,17 +179,14 @@ impl SharedCache {
     /// What another server knows. It is remembered for this one.
     pub fn lookup_at_server(
         &self,
-        key: &Key,
-        identity: &Identity,
-        signatures: u64,
-        lifetime: Option<Duration>,
+        question: &Question<'_>,
         log: &dyn Log,
         privilege: &dyn Privilege,
     ) -> Option<Entry> {
-        let entry = self.server.get()?.get(key, log, privilege)?;
-        match judge(entry, identity, signatures, lifetime) {
+        let entry = self.server.get()?.get(&question.key, log, privilege)?;
+        match question.judge(entry) {
             Lookup::Known(entry) => {
-                self.push(Change::Learned(*key, entry.clone()));
+                self.push(Change::Learned(question.key, entry.clone()));
                 Some(entry)
             }
             Lookup::OtherSignatures | Lookup::Unknown => None,
@@ -211,20 +221,15 @@ impl SharedCache {
     /// Writes what was handed over, unless somebody else is writing. Whether there is something left, to be tried again
     /// after a few milliseconds.
     pub fn write_pending(&self, log: &dyn Log, privilege: &dyn Privilege) -> bool {
+        if !self.has_pending() || self.is_busy(log, privilege) {
+            // In the second case, with the next result.
+            return false;
+        }
         let batch: Vec<Change> = {
             let mut pending = locked(&self.pending);
             let count = pending.len().min(AT_ONCE);
             pending.drain(..count).collect()
         };
-        if batch.is_empty() {
-            return false;
-        }
-        {
-            let mut state = locked(&self.state);
-            if matches!(*state, State::Closed(until) if Instant::now() >= until) {
-                self.reopen(&mut state, log, privilege);
-            }
-        }
         let written = self.with_privilege(log, Some(privilege), |database, directory| {
             let Some(_turn) = directory.turn() else { return Ok(false) };
             match database.write(&batch) {
@@ -252,6 +257,17 @@ impl SharedCache {
         }
         // What cannot be written at all is forgotten.
         written.is_some() && !pending.is_empty()
+    }
+
+    /// Whether others are coming or going and had been so before. Opens the database, if its pause is over.
+    fn is_busy(&self, log: &dyn Log, privilege: &dyn Privilege) -> bool {
+        let mut state = locked(&self.state);
+        if let State::Closed(until) | State::Busy(until, _) = *state
+            && Instant::now() >= until
+        {
+            self.reopen(&mut state, Patience::None, log, privilege);
+        }
+        matches!(*state, State::Busy(..))
     }
 
     /// The key of a file whose scanners are summed up by `scanners`. `open` gives any descriptor of the file, and is only
@@ -309,7 +325,11 @@ impl SharedCache {
     }
 
     fn unavailable(&self) -> Unavailable {
-        Unavailable(format!("the cache of results in {} cannot be used", self.path.display()))
+        let why = match *locked(&self.state) {
+            State::Busy(..) => ": others are coming or going; try again",
+            State::Open(..) | State::Closed(_) => "",
+        };
+        Unavailable(format!("the cache of results in {} cannot be used{why}", self.path.display()))
     }
 
     fn push(&self, change: Change) {
@@ -337,7 +357,7 @@ impl SharedCache {
     ) -> Option<T> {
         let (database, directory) = match &*locked(&self.state) {
             State::Open(database, directory) => (database.clone(), directory.clone()),
-            State::Closed(_) => return None,
+            State::Closed(_) | State::Busy(..) => return None,
         };
         match work(&database, &directory) {
             Ok(done) => Some(done),
@@ -363,6 +383,7 @@ impl SharedCache {
         };
         let text = match trouble {
             Trouble::Full => cannot("there is no room in it"),
+            Trouble::Busy => cannot("others are writing to it all the time"),
             Trouble::Unusable(why) => cannot(why),
             Trouble::Damaged(why) => {
                 let set_aside = || directory.set_aside(why);
@@ -382,23 +403,32 @@ impl SharedCache {
         log.line(Level::Error, &text);
     }
 
-    fn reopen(&self, state: &mut State, log: &dyn Log, privilege: &dyn Privilege) {
-        *state = match privilege.raised(|| Directory::open(&self.path, self.entries)) {
+    fn reopen(&self, state: &mut State, patience: Patience, log: &dyn Log, privilege: &dyn Privilege) {
+        let trouble = match privilege.raised(|| Directory::open(&self.path, self.entries, patience)) {
             Ok(Opened { directory, database, news }) => {
                 if let Some(news) = news {
                     log.line(Level::Error, &news);
                 }
-                State::Open(Arc::new(database), Arc::new(directory))
+                *state = State::Open(Arc::new(database), Arc::new(directory));
+                return;
             }
-            Err(error) => {
-                let text = format!(
-                    "the cache of results {error}; this process goes on without it, and tries again every {} s",
-                    PAUSE.as_secs()
-                );
-                log.line(Level::Error, &text);
-                State::Closed(Instant::now() + PAUSE)
+            Err(Refusal::Busy) => {
+                let (first, longest) = SHORT_PAUSES;
+                let pause = if let State::Busy(_, last) = state { *last * 2 } else { first };
+                if pause <= longest {
+                    *state = State::Busy(Instant::now() + pause, pause);
+                    return;
+                }
+                format!("cannot use {}: others are coming or going all the time", self.path.display())
             }
+            Err(Refusal::Useless(why)) => why,
         };
+        let text = format!(
+            "the cache of results {trouble}; this process goes on without it, and tries again every {} s",
+            PAUSE.as_secs()
+        );
+        log.line(Level::Error, &text);
+        *state = State::Closed(Instant::now() + PAUSE);
     }
 
     /// Writes what is left and closes the database. What was known is whole, also for another boot of the machine, if
@@ -425,16 +455,20 @@ pub fn close_all(log: &dyn Log, privilege: &dyn Privilege) {
     }
 }
 
-/// Whether a result still counts.
-fn judge(entry: Entry, identity: &Identity, signatures: u64, lifetime: Option<Duration>) -> Lookup {
-    let age = FileTime::now().0 - entry.stored.0;
-    // What comes from the future was stored by a clock that was wrong.
-    let is_young = age >= 0
-        && lifetime.is_none_or(|lifetime| i128::try_from(lifetime.as_nanos()).is_ok_and(|most| age < most));
-    match (entry.is_about(identity) && is_young, entry.signatures == signatures) {
-        (true, true) => Lookup::Known(entry),
-        (true, false) => Lookup::OtherSignatures,
-        (false, _) => Lookup::Unknown,
+impl Question<'_> {
+    /// Whether this is an answer.
+    fn judge(&self, entry: Entry) -> Lookup {
+        let age = FileTime::now().0 - entry.stored.0;
+        // What comes from the future was stored by a clock that was wrong.
+        let is_young = age >= 0
+            && self
+                .lifetime
+                .is_none_or(|lifetime| i128::try_from(lifetime.as_nanos()).is_ok_and(|most| age < most));
+        match (entry.is_about(self.identity) && is_young, entry.signatures == self.signatures) {
+            (true, true) => Lookup::Known(entry),
+            (true, false) => Lookup::OtherSignatures,
+            (false, _) => Lookup::Unknown,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use vscan_backends::verdict::ThreatName;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::filesystem::FilesystemId;
 use crate::cache::{Found, Known};
@@ -64,6 +65,9 @@ pub struct Entry {
     pub took: Duration,
 }
 
+/// More than the longest result takes: the names of a threat, and of all scanners that have found it.
+const LONGEST: usize = 4096;
+
 const CLEAN: u8 = 0;
 const INFECTED: u8 = 1;
 
@@ -74,14 +78,15 @@ impl Entry {
         (size, mtime, ctime) == (identity.size, identity.mtime, identity.ctime)
     }
 
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    /// With a checksum at the end, of this and the key: what is not as it was written is no result.
+    pub(super) fn to_bytes(&self, key: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(96);
-        bytes.extend(self.stored.0.to_le_bytes());
+        bytes.extend(time_to_bytes(self.stored));
         bytes.extend(self.identity.size.to_le_bytes());
-        bytes.extend(self.identity.mtime.0.to_le_bytes());
-        bytes.extend(self.identity.ctime.0.to_le_bytes());
+        bytes.extend(time_to_bytes(self.identity.mtime));
+        bytes.extend(time_to_bytes(self.identity.ctime));
         bytes.extend(self.signatures.to_le_bytes());
-        bytes.extend(u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX).to_le_bytes());
+        bytes.extend(u32::try_from(self.took.as_micros()).unwrap_or(u32::MAX).to_le_bytes());
         match &self.known {
             Known::Clean => bytes.push(CLEAN),
             Known::Infected(found) => {
@@ -93,20 +98,26 @@ impl Entry {
                 }
             }
         }
+        bytes.extend(checksum(key, &bytes));
         bytes
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader(bytes);
-        let stored = FileTime(i128::from_le_bytes(reader.array()?));
+    pub(super) fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
+        // Before all of it is read: where foreign bytes have got in, the length may be any.
+        let (content, sum) = bytes.split_last_chunk().filter(|_| bytes.len() <= LONGEST)?;
+        if checksum(key, content) != *sum {
+            return None;
+        }
+        let mut reader = Reader(content);
+        let stored = reader.time()?;
         let identity = Identity {
             key: FileKey::default(),
             size: u64::from_le_bytes(reader.array()?),
-            mtime: FileTime(i128::from_le_bytes(reader.array()?)),
-            ctime: FileTime(i128::from_le_bytes(reader.array()?)),
+            mtime: reader.time()?,
+            ctime: reader.time()?,
         };
         let signatures = u64::from_le_bytes(reader.array()?);
-        let took = Duration::from_micros(u64::from_le_bytes(reader.array()?));
+        let took = Duration::from_micros(u32::from_le_bytes(reader.array()?).into());
         let known = match reader.array()? {
             [CLEAN] => Known::Clean,
             [INFECTED] => {
@@ -121,8 +132,17 @@ impl Entry {
 
     /// When it was stored; all that is needed to keep the order by age.
     pub(super) fn stored_in(bytes: &[u8]) -> Option<FileTime> {
-        Some(FileTime(i128::from_le_bytes(Reader(bytes).array()?)))
+        Reader(bytes).time()
     }
+}
+
+/// In 8 bytes, from 1677 to 2262. A file whose times lie beyond comes back as another one than it is, and is not known.
+fn time_to_bytes(FileTime(ns): FileTime) -> [u8; 8] {
+    i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX }).to_le_bytes()
+}
+
+fn checksum(key: &[u8], content: &[u8]) -> [u8; 8] {
+    xxh3_64_with_seed(content, xxh3_64(key)).to_le_bytes()
 }
 
 /// A key by which entries stand in the order of their age.
@@ -171,6 +191,10 @@ impl<'a> Reader<'a> {
         self.take(N)?.try_into().ok()
     }
 
+    fn time(&mut self) -> Option<FileTime> {
+        Some(FileTime(i64::from_le_bytes(self.array()?).into()))
+    }
+
     fn text(&mut self) -> Option<&'a [u8]> {
         let length = u32::from_le_bytes(self.array()?);
         self.take(usize::try_from(length).ok()?)
@@ -181,13 +205,15 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
 
+    const KEY: &[u8] = b"key";
+
     fn entry(known: Known) -> Entry {
         Entry {
             identity: Identity {
                 key: FileKey::default(),
                 size: 5,
                 mtime: FileTime(-7),
-                ctime: FileTime(1 << 70),
+                ctime: FileTime(1 << 62),
             },
             known,
             signatures: 9,
@@ -201,8 +227,9 @@ mod tests {
         let found = Found { threat: ThreatName::new(b"Eicar"), scanner: "clamav, icap".to_owned() };
         for known in [Known::Clean, Known::Infected(found)] {
             let entry = entry(known);
-            assert_eq!(Entry::from_bytes(&entry.to_bytes()).as_ref(), Some(&entry));
-            assert_eq!(Entry::stored_in(&entry.to_bytes()), Some(entry.stored));
+            let bytes = entry.to_bytes(KEY);
+            assert_eq!(Entry::from_bytes(KEY, &bytes).as_ref(), Some(&entry));
+            assert_eq!(Entry::stored_in(&bytes), Some(entry.stored));
         }
         let key = Key { filesystem: FilesystemId([3; 16]), ino: 1 << 40, scanners: 4 };
         assert_eq!(Key::from_bytes(&key.to_bytes()), Some(key));
@@ -210,12 +237,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_or_too_long_is_no_result() {
-        let found = Found { threat: ThreatName::new(b"Eicar"), scanner: "clamav".to_owned() };
-        let bytes = entry(Known::Infected(found)).to_bytes();
-        for length in 0..bytes.len() {
-            assert_eq!(Entry::from_bytes(&bytes[..length]), None, "{length}");
+    fn times_beyond_the_format_are_those_of_no_file() {
+        for beyond in [1 << 70, -(1 << 70)] {
+            let mut written = entry(Known::Clean);
+            written.identity.ctime = FileTime(beyond);
+            let read = Entry::from_bytes(KEY, &written.to_bytes(KEY)).unwrap();
+            assert!(!read.is_about(&written.identity), "{beyond}");
         }
-        assert_eq!(Entry::from_bytes(&[bytes.as_slice(), b"x"].concat()), None);
+    }
+
+    #[test]
+    fn what_is_not_as_it_was_written_is_no_result() {
+        let found = Found { threat: ThreatName::new(b"Eicar"), scanner: "clamav".to_owned() };
+        let bytes = entry(Known::Infected(found)).to_bytes(KEY);
+        for at in 0..bytes.len() {
+            assert_eq!(Entry::from_bytes(KEY, &bytes[..at]), None, "{at}");
+            let mut other = bytes.clone();
+            other[at] ^= 1;
+            assert_eq!(Entry::from_bytes(KEY, &other), None, "{at}");
+        }
+        assert_eq!(Entry::from_bytes(KEY, &[bytes.as_slice(), b"x"].concat()), None);
+        assert_eq!(Entry::from_bytes(b"other", &bytes), None, "that of another file");
     }
 }

@@ -64,7 +64,7 @@ impl Server {
     pub(super) fn get(&self, key: &Key, log: &dyn Log, privilege: &dyn Privilege) -> Option<Entry> {
         let ask = |line: &mut Connection| redis::cmd("GET").arg(name_of(key)).query(line);
         let bytes: Option<Vec<u8>> = self.with(log, privilege, ask)?;
-        Entry::from_bytes(&bytes?)
+        Entry::from_bytes(&key.to_bytes(), &bytes?)
     }
 
     /// Tells it of new results.
@@ -75,7 +75,12 @@ impl Server {
         let mut pipe = redis::pipe();
         let seconds = KEPT.as_secs();
         for (key, entry) in results {
-            pipe.cmd("SET").arg(name_of(key)).arg(entry.to_bytes()).arg("EX").arg(seconds).ignore();
+            pipe.cmd("SET")
+                .arg(name_of(key))
+                .arg(entry.to_bytes(&key.to_bytes()))
+                .arg("EX")
+                .arg(seconds)
+                .ignore();
         }
         self.with(log, privilege, |line| pipe.query::<()>(line));
     }
@@ -136,7 +141,7 @@ impl Server {
 /// The same on every server that has the filesystem mounted.
 fn name_of(key: &Key) -> String {
     let hex: String = key.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("vscan:1:{hex}")
+    format!("vscan:2:{hex}")
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::privilege::AsIs;
 
 /// Keeps the lines.
 #[derive(Default)]
-struct Lines(Mutex<Vec<String>>);
+pub(super) struct Lines(Mutex<Vec<String>>);
 
 impl Log for Lines {
     fn wants(&self, _: Level) -> bool {
@@ -26,11 +26,11 @@ impl Log for Lines {
 }
 
 /// A cache in a directory that is gone with it. What a process's end does is [`Bench::restart`].
-struct Bench {
+pub(super) struct Bench {
     home: Rc<TempDir>,
-    log: Lines,
+    pub(super) log: Lines,
     entries: u64,
-    cache: Arc<SharedCache>,
+    pub(super) cache: Arc<SharedCache>,
 }
 
 fn home() -> Rc<TempDir> {
@@ -38,7 +38,7 @@ fn home() -> Rc<TempDir> {
 }
 
 impl Bench {
-    fn new(entries: u64) -> Self {
+    pub(super) fn new(entries: u64) -> Self {
         Self::at(home(), entries)
     }
 
@@ -52,7 +52,7 @@ impl Bench {
         self.home.path().join("cache").join(name)
     }
 
-    fn data(&self) -> PathBuf {
+    pub(super) fn data(&self) -> PathBuf {
         self.path("results/data.mdb")
     }
 
@@ -81,11 +81,15 @@ impl Bench {
         matches!(self.look(ino, SIGNATURES), Lookup::Known(_))
     }
 
-    fn look(&self, ino: u64, signatures: u64) -> Lookup {
-        self.cache.lookup(&key(ino), &entry(ino, Known::Clean).identity, signatures, None, &self.log)
+    pub(super) fn look(&self, ino: u64, signatures: u64) -> Lookup {
+        self.ask(key(ino), entry(ino, Known::Clean).identity, signatures, None)
     }
 
-    fn lines(&self) -> Vec<String> {
+    fn ask(&self, key: Key, identity: Identity, signatures: u64, lifetime: Option<Duration>) -> Lookup {
+        self.cache.lookup(&Question { key, identity: &identity, signatures, lifetime }, &self.log)
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
         self.log.0.lock().unwrap().clone()
     }
 }
@@ -103,13 +107,13 @@ fn forget(cache: &SharedCache) {
     }
 }
 
-const SIGNATURES: u64 = 7;
+pub(super) const SIGNATURES: u64 = 7;
 
-fn key(ino: u64) -> Key {
+pub(super) fn key(ino: u64) -> Key {
     Key { filesystem: FilesystemId([1; 16]), ino, scanners: 3 }
 }
 
-fn entry(ino: u64, known: Known) -> Entry {
+pub(super) fn entry(ino: u64, known: Known) -> Entry {
     let identity = Identity {
         key: FileKey { dev: 99, ino },
         size: ino + 1,
@@ -120,7 +124,7 @@ fn entry(ino: u64, known: Known) -> Entry {
     Entry { identity, known, signatures: SIGNATURES, stored, took: Duration::from_micros(ino) }
 }
 
-fn infected() -> Known {
+pub(super) fn infected() -> Known {
     Known::Infected(Found { threat: ThreatName::new(b"Eicar"), scanner: "clamav".to_owned() })
 }
 
@@ -143,9 +147,7 @@ fn a_file_is_known_in_exactly_one_state_to_its_scanners_alone() {
     let bench = Bench::new(100);
     bench.store(1, Known::Clean);
     let known = entry(1, Known::Clean).identity;
-    let look = |key: Key, identity: Identity, signatures| {
-        bench.cache.lookup(&key, &identity, signatures, None, &bench.log)
-    };
+    let look = |key: Key, identity: Identity, signatures| bench.ask(key, identity, signatures, None);
     assert!(matches!(look(key(1), known, SIGNATURES), Lookup::Known(_)));
     let other_device = Identity { key: FileKey { dev: 5, ino: 1 }, ..known };
     assert!(matches!(look(key(1), other_device, SIGNATURES), Lookup::Known(_)), "a number for a day");
@@ -172,7 +174,7 @@ fn a_result_ages_whoever_has_stored_it() {
         bench.cache.write_pending(&bench.log, &AsIs);
         let lifetime = Some(Duration::from_secs(30));
         let identity = entry(1, Known::Clean).identity;
-        let found = bench.cache.lookup(&key(1), &identity, SIGNATURES, lifetime, &bench.log);
+        let found = bench.ask(key(1), identity, SIGNATURES, lifetime);
         assert_eq!(matches!(found, Lookup::Known(_)), knows, "{age_s}");
     }
 }
@@ -348,4 +350,54 @@ fn whoever_finds_somebody_writing_comes_back_later() {
     mem::drop(turn);
     assert!(!bench.cache.write_pending(&bench.log, &AsIs));
     assert!(bench.knows(1));
+}
+
+#[test]
+fn whoever_finds_others_coming_or_going_comes_back_soon_and_loses_nothing() {
+    let home = home();
+    fs::create_dir(home.path().join("cache")).unwrap();
+    let gate = File::create(home.path().join("cache/lock")).unwrap();
+    rustix::fs::flock(&gate, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let bench = Bench::at(home, 100);
+    let busy_until = || match *locked(&bench.cache.state) {
+        State::Busy(until, _) => until,
+        State::Open(..) | State::Closed(_) => panic!("it is not busy"),
+    };
+    bench.cache.store(key(1), entry(1, Known::Clean));
+    assert!(!bench.cache.write_pending(&bench.log, &AsIs), "the next result comes with it");
+    let first = busy_until();
+    while busy_until() == first {
+        bench.cache.write_pending(&bench.log, &AsIs);
+    }
+    mem::drop(gate);
+    while bench.cache.has_pending() {
+        bench.cache.write_pending(&bench.log, &AsIs);
+    }
+    assert!(bench.knows(1));
+    assert_eq!(bench.lines(), [""; 0]);
+}
+
+#[test]
+fn whoever_finds_others_coming_or_going_for_long_says_so_once() {
+    let home = home();
+    fs::create_dir(home.path().join("cache")).unwrap();
+    let gate = File::create(home.path().join("cache/lock")).unwrap();
+    rustix::fs::flock(&gate, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let bench = Bench::at(home, 100);
+    *locked(&bench.cache.state) = State::Busy(Instant::now(), SHORT_PAUSES.1);
+    for _ in 0..3 {
+        bench.store(1, Known::Clean);
+    }
+    let lines = bench.lines();
+    assert!(lines.len() == 1 && lines[0].contains("coming or going"), "{lines:?}");
+}
+
+#[test]
+fn many_come_while_somebody_writes_all_the_time() {
+    let bench = Bench::new(100);
+    bench.store(1, Known::Clean);
+    let turn = File::open(bench.path("turn")).unwrap();
+    rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let bench = bench.kill(|_| {});
+    assert!(bench.knows(1) && bench.lines().is_empty());
 }

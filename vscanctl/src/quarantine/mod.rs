@@ -65,7 +65,8 @@ impl Held {
 /// With a directory named, smb.conf is only needed for what belongs to a share, and may be missing.
 fn shares_of(cli: &Cli, directory: Option<&Path>) -> Result<Vec<Share>, Trouble> {
     match SmbConf::read(cli.config.as_deref()) {
-        Ok(conf) => Ok(shares::all(&conf)),
+        Ok(conf) if directory.is_some() => Ok(shares::all(&conf)),
+        Ok(conf) => shares::with_a_protected_one(&conf),
         Err(_) if directory.is_some() => Ok(Vec::new()),
         Err(trouble) => Err(trouble),
     }

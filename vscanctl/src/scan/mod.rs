@@ -5,9 +5,10 @@ mod tally;
 mod walk;
 mod worker;
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,7 +38,10 @@ const QUEUE: usize = 100_000;
 const HOPELESS: usize = 50;
 
 /// How long results wait to be written; what comes together is written together.
-const WRITE_EVERY: Duration = Duration::from_millis(5);
+const WRITE_EVERY: Duration = Duration::from_millis(20);
+
+/// How long reports wait to be read: to be woken up for each costs more than all else about it.
+const LISTEN_EVERY: Duration = Duration::from_millis(2);
 
 /// A tree, and the share that it is in.
 struct Tree<'a> {
@@ -48,10 +52,10 @@ struct Tree<'a> {
 }
 
 pub fn run(arguments: &ScanArguments, cli: &Cli, out: &Out) -> Result<Exit, Trouble> {
-    let shares = shares::all(&SmbConf::read(cli.config.as_deref())?);
+    let shares = shares::with_a_protected_one(&SmbConf::read(cli.config.as_deref())?)?;
     let trees = trees(arguments, &shares)?;
     let stop = stop_on_signals()?;
-    let jobs = arguments.jobs.unwrap_or_else(|| {
+    let jobs = arguments.jobs.map(NonZeroUsize::get).unwrap_or_else(|| {
         trees.iter().map(|tree| tree.loaded.settings.max_scans_in_flight).max().unwrap_or(1)
     });
     let caches = match results::of(&shares, &OnlyTrouble) {
@@ -97,18 +101,26 @@ pub fn run(arguments: &ScanArguments, cli: &Cli, out: &Out) -> Result<Exit, Trou
 
 /// Takes reports until all workers have ended.
 fn listen(incoming: Receiver<Message>, progress: &mut Progress, tally: &mut Tally) -> Result<(), Trouble> {
-    for message in incoming {
-        match message {
-            Message::Found(count) => progress.found(count),
-            Message::AllFound => progress.all_found(),
-            Message::Unreadable(path, why) => {
-                tally.errors += 1;
-                progress.unreadable(&path, &why)?;
-            }
-            Message::Done(report) => {
-                tally.add(&report);
-                progress.done(&report, tally)?;
-            }
+    loop {
+        match incoming.try_recv() {
+            Ok(message) => heed(message, progress, tally)?,
+            Err(TryRecvError::Empty) => thread::sleep(LISTEN_EVERY),
+            Err(TryRecvError::Disconnected) => return Ok(()),
+        }
+    }
+}
+
+fn heed(message: Message, progress: &mut Progress, tally: &mut Tally) -> Result<(), Trouble> {
+    match message {
+        Message::Found(count) => progress.found(count),
+        Message::AllFound => progress.all_found(),
+        Message::Unreadable(path, why) => {
+            tally.errors += 1;
+            progress.unreadable(&path, &why)?;
+        }
+        Message::Done(report) => {
+            tally.add(&report);
+            progress.done(&report, tally)?;
         }
     }
     Ok(())

@@ -2,10 +2,13 @@
 
 use std::fmt::Write;
 use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use rustix::fs::{FileType, fstat};
+use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use vscan_engine::action::Bytes;
 
@@ -47,9 +50,9 @@ struct Summary<'a> {
 
 impl<'a> Progress<'a> {
     pub fn new(out: &'a Out, verbose: bool) -> Self {
-        let bar = if io::stderr().is_terminal() && !out.is_json() {
+        let bar = if io::stderr().is_terminal() && !is_pipe(io::stdout()) && !out.is_json() {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-            set_style(&bar, "{bar:30} {pos} of {len} files, {rate}, {msg}");
+            set_style(&bar, ["{bar:30} {pos} of {len} files, {rate}, {msg}", "{pos} of {len}, {msg}"]);
             bar.set_message("counting");
             bar
         } else {
@@ -64,7 +67,8 @@ impl<'a> Progress<'a> {
 
     /// From now on it is known how much is left.
     pub fn all_found(&self) {
-        set_style(&self.bar, "{bar:30} {pos} of {len} files, {rate}, {eta} left{msg}");
+        let wide = "{bar:30} {pos} of {len} files, {rate}, {eta} left{msg}";
+        set_style(&self.bar, [wide, "{pos} of {len}, {eta} left{msg}"]);
         self.bar.set_message("");
     }
 
@@ -127,7 +131,16 @@ impl<'a> Progress<'a> {
     }
 }
 
-fn set_style(bar: &ProgressBar, template: &str) {
+/// What is at its other end, such as `less` or `tail`, writes to the terminal, too, and would get the bar in between.
+fn is_pipe(output: impl AsFd) -> bool {
+    fstat(output).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+}
+
+/// The first one, if the terminal has room for it.
+fn set_style(bar: &ProgressBar, [wide, narrow]: [&str; 2]) {
+    const WIDE: u16 = 90;
+    let columns = tcgetwinsize(io::stderr()).map_or(WIDE, |size| size.ws_col);
+    let template = if columns < WIDE { narrow } else { wide };
     let rate = |state: &ProgressState, text: &mut dyn Write| {
         // Writing to a terminal's text cannot fail.
         let _ = write!(text, "{:.0}/s", state.per_sec());
