@@ -76,7 +76,7 @@ for release in "${releases[@]}"; do
     echo "==== $release"
     root=$(clean_root "$release")
     # The processes in there end with the first of them.
-    root=$root work=$work/layers deb=$deb later=$work/later.so \
+    root=$root deb=$deb later=$work/later.so work=$work/layers \
         unshare --mount --pid --fork --kill-child bash -euc "$enter" >"$work/log" 2>&1 </dev/null || {
         cat "$work/log" >&2
         fail "$release: the package is not as it should be: see above"

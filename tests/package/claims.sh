@@ -20,8 +20,8 @@ has() { # file, text
 # Every file there is, with its rights; but not what daemons and apt leave behind, which is not this package's.
 files() {
     local path prune=()
-    for path in /proc /dev /sys /run /mnt /tmp /srv /var/log /var/cache/apt /var/cache/ldconfig /var/cache/samba \
-        /var/lib/apt /var/lib/samba /var/lib/clamav; do
+    for path in /proc /dev /sys /run /mnt /tmp /srv /var/log /var/cache/apt /var/cache/ldconfig /var/cache/man \
+        /var/cache/samba /var/lib/apt /var/lib/samba /var/lib/clamav; do
         prune+=(-path "$path" -prune -o)
     done
     find / -xdev "${prune[@]}" -printf '%M %u %g %p\n' | sort

@@ -55,7 +55,7 @@ complete_in_bash() {
 }
 complete_in_bash
 right "bash completes its words" has /mnt/output quarantine
-fish --command 'complete --do-complete "vscanctl quar"' >/mnt/output
+HOME=/mnt fish --command 'complete --do-complete "vscanctl quar"' >/mnt/output
 right "fish completes its words" has /mnt/output quarantine
 right "zsh can read its completions" zsh -n /usr/share/zsh/vendor-completions/_vscanctl
 echo "clean" >/mnt/clean.txt
