@@ -10,6 +10,9 @@ const MAX_SOCKET_PATH: usize = 107;
 /// How an [`Endpoint`] is written.
 const FORMS: &str = "/path/of/socket, tcp:host:port or tcp:[IPv6]:port";
 
+/// The same of an [`Endpoint::Datagram`].
+const DATAGRAM_FORMS: &str = "/path/of/socket, udp:host:port or udp:[IPv6]:port";
+
 /// A socket address as an administrator writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
@@ -22,6 +25,21 @@ pub enum Endpoint {
         /// The port.
         port: u16,
     },
+    /// The same for datagrams: `/path` or `unix:/path`, and `udp:host:port` in the place of TCP.
+    Datagram(Box<Self>),
+}
+
+impl Endpoint {
+    /// Where a scanner takes datagrams.
+    pub(crate) fn of_datagrams(text: &str) -> Result<Self, AddressError> {
+        let address = text.trim();
+        let parsed = match address.strip_prefix("unix:").or(address.starts_with('/').then_some(address)) {
+            Some(path) => unix(path),
+            None => inet(address.strip_prefix("udp:").unwrap_or(address)),
+        };
+        let endpoint = parsed.map_err(|problem| AddressError::new(text, problem, DATAGRAM_FORMS))?;
+        Ok(Self::Datagram(Box::new(endpoint)))
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -30,6 +48,10 @@ impl fmt::Display for Endpoint {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp:[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "tcp:{host}:{port}"),
+            Self::Datagram(other) => match other.to_string().strip_prefix("tcp:") {
+                Some(host_and_port) => write!(f, "udp:{host_and_port}"),
+                None => other.fmt(f),
+            },
         }
     }
 }
@@ -44,9 +66,9 @@ impl FromStr for Endpoint {
         } else if address.starts_with('/') {
             unix(address)
         } else if let Some(host_and_port) = address.strip_prefix("tcp:") {
-            tcp(host_and_port)
+            inet(host_and_port)
         } else {
-            tcp(address)
+            inet(address)
         };
         parsed.map_err(|problem| AddressError::new(text, problem, FORMS))
     }
@@ -65,7 +87,7 @@ fn unix(path: &str) -> Result<Endpoint, &'static str> {
     Ok(Endpoint::Unix(PathBuf::from(path)))
 }
 
-fn tcp(host_and_port: &str) -> Result<Endpoint, &'static str> {
+fn inet(host_and_port: &str) -> Result<Endpoint, &'static str> {
     let (host, port) = host_and_port.rsplit_once(':').ok_or("the port is missing")?;
     let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let host = match bracketed {
@@ -160,6 +182,19 @@ mod tests {
     fn an_address_is_shown_as_it_may_be_written() {
         for text in ["unix:/run/clamd.ctl", "tcp:localhost:3310", "tcp:[::1]:3310"] {
             assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
+        }
+        for text in ["unix:/tcp:/scan", "udp:localhost:2020", "udp:[::1]:2020"] {
+            assert_eq!(Endpoint::of_datagrams(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn datagrams_do_not_go_over_tcp() {
+        assert_eq!(Endpoint::of_datagrams("/s"), Endpoint::of_datagrams(" unix:/s"));
+        assert_eq!(Endpoint::of_datagrams("h:1"), Endpoint::of_datagrams("udp:h:1"));
+        for text in ["tcp:localhost:2020", "unix:s", "udp:", "scan"] {
+            let error = Endpoint::of_datagrams(text).unwrap_err().to_string();
+            assert!(error.contains("write /path/of/socket, udp:host:port"), "{error}");
         }
     }
 }

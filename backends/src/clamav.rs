@@ -52,7 +52,7 @@ impl Scanner for ClamAv {
     fn takes(&self) -> Takes {
         match self.endpoint {
             Endpoint::Unix(_) => Takes::Descriptor,
-            Endpoint::Tcp { .. } => Takes::Stream,
+            Endpoint::Tcp { .. } | Endpoint::Datagram(_) => Takes::Stream,
         }
     }
 
@@ -61,7 +61,9 @@ impl Scanner for ClamAv {
             Endpoint::Unix(_) => {
                 (Command::Fildes, Stage::Descriptor, Ask::PassDescriptor(Cow::Borrowed(FILDES)))
             }
-            Endpoint::Tcp { .. } => (Command::Instream, Stage::Command, Ask::Write(Cow::Borrowed(INSTREAM))),
+            Endpoint::Tcp { .. } | Endpoint::Datagram(_) => {
+                (Command::Instream, Stage::Command, Ask::Write(Cow::Borrowed(INSTREAM)))
+            }
         };
         let request = Request { command, size: object.size, sent: Sent::Part };
         Step::ask(ask, Box::new(Conversation { stage, request, reply: LineReader::new(TERMINATORS) }))

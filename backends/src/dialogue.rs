@@ -168,6 +168,10 @@ pub enum Takes {
     Stream,
     /// A path that the scanner opens by itself.
     Path,
+    /// The path of a private copy. The scanner never speaks: it leaves files beside the copy, with its name as a part of
+    /// theirs. To read is to be told those names: of all that are there, and of the copy as long as it is what it was, in
+    /// alphabetical order, with a line feed behind each and behind the last of them; and again whenever they have changed.
+    Copy,
 }
 
 /// A configured scanner: knows its protocol and where the daemon listens.

@@ -18,7 +18,7 @@ const FLAGS: u32 = 1 | 1 << 3;
 pub fn new(endpoint: Endpoint) -> Box<dyn Scanner> {
     let (takes, begin): (Takes, fn(&Object<'_>) -> Step) = match endpoint {
         Endpoint::Unix(_) => (Takes::Path, begin_with_path),
-        Endpoint::Tcp { .. } => (Takes::Stream, begin_with_content),
+        Endpoint::Tcp { .. } | Endpoint::Datagram(_) => (Takes::Stream, begin_with_content),
     };
     Box::new(Daemon { name: "drweb", endpoint, takes, begin, version_query: None })
 }

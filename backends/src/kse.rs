@@ -12,7 +12,7 @@ use crate::wire::{kind_of, quoted};
 pub fn new(address: &str) -> Result<Box<dyn Scanner>, AddressError> {
     let endpoint: Endpoint = address.parse()?;
     let host = match &endpoint {
-        Endpoint::Unix(_) => "localhost".to_owned(),
+        Endpoint::Unix(_) | Endpoint::Datagram(_) => "localhost".to_owned(),
         Endpoint::Tcp { host, .. } if !host.bytes().all(|byte| byte.is_ascii_graphic()) => {
             return Err(AddressError::new(
                 address,

@@ -40,6 +40,7 @@ pub mod kse;
 pub mod mks;
 pub mod oav;
 pub mod savapi;
+pub mod scannedonly;
 pub mod sophie;
 pub mod sssp;
 

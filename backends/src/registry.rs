@@ -7,7 +7,7 @@ use crate::command::CommandOptions;
 use crate::dialogue::Scanner;
 use crate::{
     avast, aveserver, avg, clamav, command, drweb, dummy, fprot, fprotd, fsav, icap, kav, kse, mks, oav,
-    savapi, sophie, sssp,
+    savapi, scannedonly, sophie, sssp,
 };
 
 /// A scanner that can be configured.
@@ -141,6 +141,12 @@ pub const SCANNERS: &[Registered] = &[
         new: |address, _| Ok(oav::new(address.parse()?)),
     },
     Registered {
+        scheme: "scannedonly",
+        about: "vfs_scannedonly's daemon: leaves marks beside a private copy; needs \"spool directory\", and must run as root",
+        default_address: "/var/lib/scannedonly/scan",
+        new: |address, _| scannedonly::new(address),
+    },
+    Registered {
         scheme: "command",
         about: "a scanner program, started for each file: has the file as its input",
         default_address: "clamscan",
@@ -189,13 +195,6 @@ impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address { scheme, error } => write!(f, "scanner {scheme}: {error}"),
-            Self::UnknownScheme { scheme } if scheme.eq_ignore_ascii_case("scannedonly") => {
-                f.write_str(
-                    "scannedonly answers nobody: its daemon leaves a mark beside each file that it finds clean, and \
-                     whoever may rename files there can move it to an infected one; ask ClamAV, which it ran, by \
-                     itself: clamav:/run/clamav/clamd.ctl",
-                )
-            }
             Self::UnknownScheme { scheme } => {
                 write!(f, "there is no scanner {scheme:?}")?;
                 if let Some(nearest) = nearest(scheme) {
@@ -259,6 +258,8 @@ mod tests {
             ("sssp:/p", ("sssp", endpoint("unix:/p"), Takes::Path)),
             ("sssp:h:4010", ("sssp", endpoint("tcp:h:4010"), Takes::Stream)),
             ("drweb:h:3000", ("drweb", endpoint("tcp:h:3000"), Takes::Stream)),
+            ("scannedonly:/p", ("scannedonly", endpoint("unix:/p"), Takes::Copy)),
+            ("scannedonly:h:2020", ("scannedonly", endpoint("udp:h:2020"), Takes::Copy)),
         ] {
             assert_eq!(parsed(spec), expected, "{spec}");
         }
@@ -297,15 +298,6 @@ mod tests {
                 "{refusal}"
             );
         }
-    }
-
-    #[test]
-    fn refuses_scannedonly_and_says_what_to_do() {
-        let refusal = refusal("scannedonly:/var/lib/scannedonly/scan");
-        assert!(
-            refusal.contains("can move it to an infected one") && refusal.contains("clamav:/run"),
-            "{refusal}"
-        );
     }
 
     #[test]
@@ -360,6 +352,7 @@ mod tests {
                 Takes::Stream => "the content",
                 Takes::Path if name == "dummy" => "a name",
                 Takes::Path => "a path",
+                Takes::Copy => "the path of a copy",
             };
             assert!(given.starts_with(beginning), "{spec} is given {given}");
         }

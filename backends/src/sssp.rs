@@ -24,7 +24,7 @@ const VIRUS: &[u8] = b"0203";
 pub fn new(endpoint: Endpoint) -> Box<dyn Scanner> {
     let (takes, begin): (Takes, fn(&Object<'_>) -> Step) = match endpoint {
         Endpoint::Unix(_) => (Takes::Path, begin_with_path),
-        Endpoint::Tcp { .. } => (Takes::Stream, begin_with_content),
+        Endpoint::Tcp { .. } | Endpoint::Datagram(_) => (Takes::Stream, begin_with_content),
     };
     Box::new(Daemon { name: "sssp", endpoint, takes, begin, version_query: None })
 }

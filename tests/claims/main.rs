@@ -75,6 +75,8 @@ mod protected;
 mod refusals;
 /// The rig itself, on shares without our module.
 mod rig;
+/// A scanner that leaves marks beside private copies.
+mod scannedonly;
 /// What scanners say that cannot be had, replayed.
 mod scanner_products;
 /// Scanners that are programs.

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use crate::wait::eventually;
 
 mod door;
+/// A scanner that leaves marks.
+pub mod marker;
 /// Scanner programs.
 pub mod program;
 /// Recorded scanners.

@@ -152,13 +152,17 @@ impl Protection {
         if let Some(directory) = self.spool_for(scanner) {
             return self.ask_about_copy(member, file, directory, identity, deadline);
         }
+        if scanner.takes() == Takes::Copy {
+            let why = format!("{} is told of copies alone, and there is no spool directory", scanner.name());
+            return Exchange::failed(file, Fault::Transport(why.into()), timeouts, now);
+        }
         if !finds_by_path(scanner, path, identity) {
             let why = "its path leads to another file than the one that was opened";
             return Exchange::failed(file, Fault::Caller(why.into()), timeouts, now);
         }
         let path = match (scanner.takes(), scanner.endpoint()) {
             (Takes::Path, Some(_)) => self.settings.path_map.seen_by_scanner(path),
-            (Takes::Path | Takes::Descriptor | Takes::Stream, _) => path.into(),
+            (Takes::Path | Takes::Descriptor | Takes::Stream | Takes::Copy, _) => path.into(),
         };
         let object = Object { asked_at: self.pool.age(now), ..Object::new(&path, identity.size) };
         let kept = member.connections().take(now);
@@ -175,7 +179,11 @@ impl Protection {
         deadline: Instant,
     ) -> Exchange {
         let (now, timeouts) = (Instant::now(), self.timeouts());
-        let spooled = match Spooled::create(directory, &self.privilege) {
+        let create = match member.scanner().takes() {
+            Takes::Copy => Spooled::create_for_marks,
+            Takes::Path | Takes::Descriptor | Takes::Stream => Spooled::create,
+        };
+        let spooled = match create(directory, &self.privilege) {
             Ok(spooled) => spooled,
             // No file has done anything wrong: the scanner cannot be asked.
             Err(why) => return Exchange::failed(file, Fault::Transport(why.into()), timeouts, now),
@@ -189,8 +197,8 @@ impl Protection {
     /// Where the files that this scanner is told of are copied to. What has no daemon runs here, and sees the files.
     fn spool_for(&self, scanner: &dyn Scanner) -> Option<&Path> {
         match (scanner.takes(), scanner.endpoint()) {
-            (Takes::Path, Some(_)) => self.settings.spool_directory.as_deref(),
-            (Takes::Path | Takes::Descriptor | Takes::Stream, _) => None,
+            (Takes::Path | Takes::Copy, Some(_)) => self.settings.spool_directory.as_deref(),
+            (Takes::Path | Takes::Copy | Takes::Descriptor | Takes::Stream, _) => None,
         }
     }
 
@@ -298,7 +306,7 @@ impl Protection {
 /// Whether a scanner that is given a path gets this file; others always do.
 fn finds_by_path(scanner: &dyn Scanner, path: &[u8], identity: &Identity) -> bool {
     match scanner.takes() {
-        Takes::Descriptor | Takes::Stream => true,
+        Takes::Descriptor | Takes::Stream | Takes::Copy => true,
         Takes::Path => statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)
             .is_ok_and(|stat| Identity::of(&stat).key == identity.key),
     }

@@ -37,17 +37,10 @@ pub(super) enum Connected {
 impl Connection {
     /// A fresh socket for the endpoint. A host name is resolved here, so addresses are better in the configuration.
     pub(super) fn new(endpoint: &Endpoint) -> Result<Self, Fault> {
-        let target = match endpoint {
-            Endpoint::Unix(path) => Target::Unix(
-                SocketAddrUnix::new(path.as_os_str().as_bytes())
-                    .map_err(|e| unreachable(endpoint, &describe(e)))?,
-            ),
-            Endpoint::Tcp { host, port } => {
-                let mut found = (host.as_str(), *port)
-                    .to_socket_addrs()
-                    .map_err(|e| unreachable(endpoint, &format!("the name cannot be resolved ({e})")))?;
-                Target::Inet(found.next().ok_or_else(|| unreachable(endpoint, "the name has no address"))?)
-            }
+        let target = Target::of(endpoint).map_err(|why| unreachable(endpoint, &why))?;
+        let kind = match endpoint {
+            Endpoint::Unix(_) | Endpoint::Tcp { .. } => SocketType::STREAM,
+            Endpoint::Datagram(_) => SocketType::DGRAM,
         };
         let family = match target {
             Target::Unix(_) => AddressFamily::UNIX,
@@ -55,9 +48,9 @@ impl Connection {
             Target::Inet(SocketAddr::V6(_)) => AddressFamily::INET6,
         };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(family, SocketType::STREAM, flags, None)
-            .map_err(|e| unreachable(endpoint, &describe(e)))?;
-        if matches!(target, Target::Inet(_)) {
+        let socket =
+            socket_with(family, kind, flags, None).map_err(|e| unreachable(endpoint, &describe(e)))?;
+        if matches!(endpoint, Endpoint::Tcp { .. }) {
             // Requests are small and wait for an answer. That the option could fail is no reason not to scan.
             let _ = sockopt::set_tcp_nodelay(&socket, true);
         }
@@ -94,6 +87,22 @@ impl Connection {
             Err(Errno::INPROGRESS | Errno::ALREADY | Errno::INTR) => Ok(Connected::Pending),
             Err(Errno::AGAIN) => Ok(Connected::Busy),
             Err(e) => Err(unreachable(&self.endpoint, &describe(e))),
+        }
+    }
+}
+
+impl Target {
+    fn of(endpoint: &Endpoint) -> Result<Self, String> {
+        match endpoint {
+            Endpoint::Unix(path) => {
+                SocketAddrUnix::new(path.as_os_str().as_bytes()).map(Self::Unix).map_err(describe)
+            }
+            Endpoint::Tcp { host, port } => {
+                let found = (host.as_str(), *port).to_socket_addrs();
+                let mut found = found.map_err(|e| format!("the name cannot be resolved ({e})"))?;
+                found.next().map(Self::Inet).ok_or_else(|| "the name has no address".to_owned())
+            }
+            Endpoint::Datagram(other) => Self::of(other),
         }
     }
 }

@@ -218,13 +218,17 @@ impl Exchange {
                 self.state = State::Done(Err(fault.clone()));
                 return Progress::Done(Err(fault));
             }
-            let wake = match (wait, &self.state) {
+            let marks = self.spooled.as_mut().and_then(Spooled::marks);
+            return match (wait, &self.state, marks) {
                 // As soon as others have had their turn.
-                (Wait::Pause, State::Copying(_)) => now,
-                (Wait::Pause, _) => deadline.min(now + BUSY_PAUSE),
-                (Wait::Readable | Wait::Writable | Wait::Both, _) => deadline,
+                (Wait::Pause, State::Copying(_), _) => Progress::Waiting(wait, now),
+                // No socket tells of them.
+                (_, State::Reading(_), Some(marks)) => {
+                    Progress::Waiting(Wait::Pause, deadline.min(now + marks.next_pause()))
+                }
+                (Wait::Pause, ..) => Progress::Waiting(wait, deadline.min(now + BUSY_PAUSE)),
+                (Wait::Readable | Wait::Writable | Wait::Both, ..) => Progress::Waiting(wait, deadline),
             };
-            return Progress::Waiting(wait, wake);
         }
     }
 
@@ -414,7 +418,13 @@ impl Exchange {
 
     /// Bytes that have come: `None` when there are none yet, empty at the end of the stream.
     fn receive(&mut self, socket: &Socket, now: Instant) -> Result<Option<Vec<u8>>, Fault> {
-        let received = socket::receive(socket).map_err(|e| self.broke(e))?;
+        let heard = socket::receive(socket);
+        let received = match self.spooled.as_mut().and_then(Spooled::look) {
+            // The socket tells only that nobody is there.
+            Some(seen) => heard.and(seen),
+            None => heard,
+        }
+        .map_err(|e| self.broke(e))?;
         if let Some(bytes) = &received {
             self.last_sign_of_life = now;
             self.usage = match self.usage {

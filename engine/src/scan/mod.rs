@@ -9,6 +9,7 @@ mod content;
 pub mod exchange;
 mod health;
 mod kept;
+mod marks;
 pub mod pool;
 pub mod probe;
 mod program;

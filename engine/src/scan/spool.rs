@@ -13,14 +13,17 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{FlockOperation, Gid, Mode, OFlags, fchmod, fchown, flock, open};
+use rustix::fs::{FlockOperation, Gid, Mode, OFlags, fchmod, fchown, flock, fstat, open};
 use rustix::io::{Errno, pread};
 use rustix::rand::{GetRandomFlags, getrandom};
 
+use super::marks::Marks;
+use crate::identity::Identity;
 use crate::privilege::Privilege;
 
-/// How the names of copies begin.
-const PREFIX: &str = "vscan-";
+/// How the names of copies begin. Behind it, they have so many hexadecimal digits.
+const PREFIX: &[u8] = b"vscan-";
+const DIGITS: usize = 16;
 
 /// A younger copy may be one that is about to be locked.
 const YOUNG: Duration = Duration::from_secs(60);
@@ -34,6 +37,10 @@ pub struct Spooled {
     path: PathBuf,
     copy: OwnedFd,
     next: u64,
+    /// What it was when all had been copied.
+    complete: Option<Identity>,
+    /// For a scanner that answers by what it leaves beside the copy.
+    marks: Option<Marks>,
     privilege: Rc<dyn Privilege>,
 }
 
@@ -51,7 +58,36 @@ impl Spooled {
         };
         let (path, copy) =
             (**privilege).raised(|| create_file(directory)).map_err(|error| trouble(&error))?;
-        Ok(Self { path, copy, next: 0, privilege: privilege.clone() })
+        Ok(Self { path, copy, next: 0, complete: None, marks: None, privilege: privilege.clone() })
+    }
+
+    /// The same for a scanner that leaves marks beside the copy. They are worth something only where nobody but root can make
+    /// one, and where nobody else learns the copy's name: the scanner takes orders from others, too, and could be told to
+    /// scan the copy before it is complete.
+    pub fn create_for_marks(directory: &Path, privilege: &Rc<dyn Privilege>) -> Result<Self, String> {
+        let mut spooled = Self::create(directory, privilege)?;
+        let marks = (**privilege).raised(|| {
+            let found = std::fs::symlink_metadata(directory).map_err(|error| error.to_string())?;
+            if found.mode() & 0o077 != 0 {
+                return Err("it must be root's alone, or marks in it could be forged (chmod 0700)".to_owned());
+            }
+            Marks::of(&spooled.path).map_err(|e| std::io::Error::from(e).to_string())
+        });
+        let trouble =
+            |why| format!("marks in {} (spool directory) count for nothing: {why}", directory.display());
+        spooled.marks = Some(marks.map_err(trouble)?);
+        Ok(spooled)
+    }
+
+    /// What the scanner may leave beside the copy instead of speaking.
+    pub(super) fn marks(&mut self) -> Option<&mut Marks> {
+        self.marks.as_mut()
+    }
+
+    /// What it has left there since it was asked last.
+    pub(super) fn look(&mut self) -> Option<Result<Option<Vec<u8>>, Errno>> {
+        let marks = self.marks.as_mut()?;
+        Some(fstat(&self.copy).and_then(|stat| marks.look(self.complete == Some(Identity::of(&stat)))))
     }
 
     /// Where it is.
@@ -66,6 +102,7 @@ impl Spooled {
             let count = rustix::io::retry_on_intr(|| pread(file, &mut piece[..], self.next))?;
             let mut left = piece.get(..count).unwrap_or_default();
             if left.is_empty() {
+                self.complete = Some(Identity::of(&fstat(&self.copy)?));
                 return Ok(Copied::All);
             }
             while !left.is_empty() {
@@ -81,7 +118,12 @@ impl Spooled {
 impl Drop for Spooled {
     fn drop(&mut self) {
         // What cannot be removed now is swept away later.
-        let _ = (*self.privilege).raised(|| std::fs::remove_file(&self.path));
+        let _ = (*self.privilege).raised(|| {
+            if let (Some(marks), Some(directory)) = (&mut self.marks, self.path.parent()) {
+                marks.paths(directory).iter().for_each(|path| drop(std::fs::remove_file(path)));
+            }
+            std::fs::remove_file(&self.path)
+        });
     }
 }
 
@@ -89,7 +131,8 @@ fn create_file(directory: &Path) -> Result<(PathBuf, OwnedFd), String> {
     let group = trusted_group(directory)?;
     let mut random = [0; 8];
     getrandom(&mut random, GetRandomFlags::empty()).map_err(|e| std::io::Error::from(e).to_string())?;
-    let path = directory.join(format!("{PREFIX}{:016x}", u64::from_ne_bytes(random)));
+    let digits = format!("{:0DIGITS$x}", u64::from_ne_bytes(random));
+    let path = directory.join(OsStr::from_bytes(&[PREFIX, digits.as_bytes()].concat()));
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let make = || -> rustix::io::Result<OwnedFd> {
         let copy = open(&path, flags, Mode::RUSR | Mode::WUSR)?;
@@ -117,15 +160,20 @@ fn trusted_group(directory: &Path) -> Result<u32, String> {
     Ok(found.gid())
 }
 
-/// Removes copies that nobody needs any more.
+/// Removes copies that nobody needs any more, and what scanners have left beside them.
 pub fn sweep(directory: &Path, now: SystemTime) {
     let Ok(entries) = std::fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
-        let is_ours = entry.file_name().as_bytes().starts_with(OsStr::new(PREFIX).as_bytes());
-        if is_ours && is_left_over(&entry.path(), now) {
+        if names_copy(entry.file_name().as_bytes()) && is_left_over(&entry.path(), now) {
             let _ = std::fs::remove_file(entry.path());
         }
     }
+}
+
+/// Whether the name of a copy is a part of this one.
+fn names_copy(name: &[u8]) -> bool {
+    name.windows(PREFIX.len() + DIGITS)
+        .any(|part| part.strip_prefix(PREFIX).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
 }
 
 fn is_left_over(path: &Path, now: SystemTime) -> bool {
@@ -185,17 +233,43 @@ mod tests {
     }
 
     #[test]
+    fn marks_count_only_where_nobody_but_root_looks_in_and_go_with_the_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        for mode in [0o750, 0o701, 0o704] {
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+            let wrong = Spooled::create_for_marks(folder.path(), &as_is()).err().unwrap();
+            assert!(wrong.contains("chmod 0700") && wrong.contains("spool directory"), "{wrong}");
+        }
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let mut spooled = Spooled::create_for_marks(folder.path(), &as_is()).unwrap();
+        while let Copied::Part = spooled.advance(fs::File::open("/dev/null").unwrap().as_fd()).unwrap() {}
+        assert_eq!(spooled.look(), Some(Ok(None)));
+        let name = spooled.path.file_name().unwrap().to_str().unwrap().to_owned();
+        fs::write(folder.path().join(format!(".scanned:{name}")), "").unwrap();
+        let told =
+            |spooled: &mut Spooled| String::from_utf8(spooled.look().unwrap().unwrap().unwrap()).unwrap();
+        assert_eq!(told(&mut spooled), format!(".scanned:{name}\n{name}\n\n"));
+        fs::write(&spooled.path, "another file").unwrap();
+        assert_eq!(told(&mut spooled), format!(".scanned:{name}\n\n"));
+        drop(spooled);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn only_old_copies_that_nobody_holds_are_swept_away() {
         let folder = tempfile::tempdir().unwrap();
         let held = Spooled::create(folder.path(), &as_is()).unwrap();
         let path = |name| folder.path().join(name);
         fs::write(path("vscan-0123456789abcdef"), "left over").unwrap();
+        fs::write(path(".virus:vscan-0123456789abcdef.txt"), "of a late scanner").unwrap();
         fs::write(path("somebody's"), "not ours").unwrap();
+        fs::write(path("vscan-notes-of-somebody"), "not ours").unwrap();
         let names = || fs::read_dir(folder.path()).unwrap().count();
         sweep(folder.path(), SystemTime::now());
-        assert_eq!(names(), 3, "all are young");
+        assert_eq!(names(), 5, "all are young");
         sweep(folder.path(), SystemTime::now() + YOUNG * 2);
-        assert!(!path("vscan-0123456789abcdef").exists() && path("somebody's").exists());
+        assert_eq!(names(), 3);
+        assert!(path("somebody's").exists() && path("vscan-notes-of-somebody").exists());
         assert!(Path::new(OsStr::from_bytes(held.path())).exists());
     }
 }

@@ -219,7 +219,8 @@ impl Draft {
     fn check_scanners(&mut self, written: &Written, host: &Host<'_>) -> Vec<Complaint> {
         let mut wrong = Vec::new();
         for spec in scanners::split(&self.scanner) {
-            match (host.check_scanner)(spec, &self.settings.command) {
+            let known = (host.check_scanner)(spec, &self.settings.command);
+            match known.and_then(|()| scanners::check_copies(spec, &self.settings)) {
                 Ok(()) => self.settings.scanners.push(spec.to_owned()),
                 Err(error) => wrong.push(error),
             }

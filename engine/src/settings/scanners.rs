@@ -1,5 +1,10 @@
 //! The list of scanners.
 
+use vscan_backends::dialogue::Takes;
+use vscan_backends::registry::parse_scanner;
+
+use super::Settings;
+
 /// The scanners in a list with commas, semicolons or blanks in between. The patterns of `dummy` have semicolons of
 /// their own: they end at a comma or a blank.
 pub(super) fn split(text: &str) -> Vec<&str> {
@@ -10,6 +15,18 @@ pub(super) fn split(text: &str) -> Vec<&str> {
         word.split(separator)
     });
     items.filter(|item| !item.is_empty()).collect()
+}
+
+/// Whether there is a place for the copies that a scanner needs; what to do if not.
+pub(super) fn check_copies(spec: &str, settings: &Settings) -> Result<(), String> {
+    match parse_scanner(spec, &settings.command) {
+        Ok(scanner) if scanner.takes() == Takes::Copy && settings.spool_directory.is_none() => Err(format!(
+            "{} needs \"spool directory\": it answers by marks beside the file, which anybody in the share can forge; make \
+             a directory that is root's alone (chmod 0700), or ask ClamAV itself: clamav:/run/clamav/clamd.ctl",
+            scanner.name()
+        )),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -102,6 +102,7 @@ impl Replay {
                 let port = door.port();
                 (door, Endpoint::Tcp { host: host.clone(), port })
             }
+            Endpoint::Datagram(_) => panic!("this scanner says nothing that could be replayed"),
         };
         let (old, new) = (shown(&recorded), shown(&endpoint));
         let spec = moved_spec(&recording.scanner, &recorded, &old, &new);
@@ -132,7 +133,7 @@ impl Replay {
     pub fn socket(&self) -> PathBuf {
         match &self.endpoint {
             Endpoint::Unix(path) => path.clone(),
-            Endpoint::Tcp { .. } => panic!("this scanner listens on a TCP port"),
+            Endpoint::Tcp { .. } | Endpoint::Datagram(_) => panic!("this scanner listens on a port"),
         }
     }
 
@@ -177,6 +178,7 @@ fn shown(endpoint: &Endpoint) -> String {
     match endpoint {
         Endpoint::Unix(path) => path.display().to_string(),
         Endpoint::Tcp { host, port } => format!("{host}:{port}"),
+        Endpoint::Datagram(other) => shown(other),
     }
 }
 
@@ -194,7 +196,9 @@ fn moved_spec(spec: &str, endpoint: &Endpoint, old: &str, new: &str) -> String {
         Endpoint::Tcp { host, .. } if !address.contains(old) => {
             format!("{scheme}:{}", address.replace(host, new))
         }
-        Endpoint::Tcp { .. } | Endpoint::Unix(_) => format!("{scheme}:{}", address.replace(old, new)),
+        Endpoint::Tcp { .. } | Endpoint::Unix(_) | Endpoint::Datagram(_) => {
+            format!("{scheme}:{}", address.replace(old, new))
+        }
     }
 }
 

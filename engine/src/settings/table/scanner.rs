@@ -109,8 +109,8 @@ pub(super) const GROUP: Group = Group {
             help: "For scanners that are told a path and cannot see the share at all: each file is copied into this \
                    directory, the scanner is told the copy's path (after \"path map\"), and the copy is removed \
                    after the scan. The directory must belong to root, with nobody else writing there, and to the \
-                   scanner's group, which may read the copies: chgrp sophie, chmod 2750. Empty: the scanner opens \
-                   the file itself.",
+                   scanner's group, which may read the copies: chgrp sophie, chmod 2750. \"scannedonly\" needs one that nobody but root can look into: chmod 0700. \
+                   Empty: the scanner opens the file itself.",
             apply: |draft, text| set(&mut draft.settings.spool_directory, optional_file(text)),
         },
         Opt {
