@@ -27,5 +27,10 @@ tests/demo.sh
 headline "Tests"
 cargo test --workspace --locked
 
+headline "Every fuzz target, for a moment"
+command -v cargo-fuzz >/dev/null || PATH=$PATH:$HOME/.cargo/bin
+command -v cargo-fuzz >/dev/null || cargo install --locked --quiet cargo-fuzz
+fuzz/run.sh 2
+
 headline "The oldest and the newest Samba, and this one, with one vscan.so"
 tests/matrix.sh ci

@@ -35,7 +35,7 @@ install_missing() {
 
 build="gcc libc6-dev clang libclang-dev"
 run="samba smbclient clamav-daemon mount util-linux iproute2"
-tests="samba-testsuite clamdscan clamav python3-venv ca-certificates attr acl valgrind systemd zip redis-server c-icap libc-icap-mod-virus-scan man-db ksh93u+m xz-utils"
+tests="g++ samba-testsuite clamdscan clamav python3-venv ca-certificates attr acl valgrind systemd zip redis-server c-icap libc-icap-mod-virus-scan man-db ksh93u+m xz-utils"
 # For other releases' Samba: see tests/matrix.sh.
 matrix="debootstrap binutils"
 # Other clients of the same scanners. Exim takes the place of whatever mail server is there, so they must be asked for.

@@ -187,7 +187,7 @@ impl AskOptions {
         let Some(head) = self.reply.take(b"ICAP").transpose()? else { return Ok(None) };
         let options = Options::of(&head, &self.request.service)?;
         if self.was_cut {
-            return Err(Fault::Transport("the ICAP server hung up on what it was told".into()));
+            return Err(hung_up_on_us());
         }
         if self.reply.is_in_midst() {
             let text = format!("it said more than was asked: {}", quoted(self.reply.rest()));
@@ -202,7 +202,8 @@ fn ask_about_file(request: Request, options: Options, memory: Memory) -> Step {
     let head = request.head(&options);
     let seen = Seen { bytes: 0, of: request.size };
     let preview = request.preview(&options);
-    let scan = Scan { stage: Stage::Head, request, options, memory, preview, seen, reply: Reply::new() };
+    let reply = Reply::new();
+    let scan = Scan { stage: Stage::Head, request, options, memory, preview, seen, was_cut: false, reply };
     Step::ask(Ask::Write(head.into()), Box::new(scan))
 }
 
@@ -214,6 +215,8 @@ struct Scan {
     memory: Memory,
     preview: Option<u64>,
     seen: Seen,
+    /// Whether the server stopped listening on the way.
+    was_cut: bool,
     reply: Reply,
 }
 
@@ -256,6 +259,7 @@ impl Scan {
             }
             // The server may have said why it stopped listening.
             (Stage::Head | Stage::Content(_) | Stage::End(_), News::SendFailed) => {
+                self.was_cut = true;
                 self.go(Stage::Answer, Ask::Read)
             }
             (Stage::Content(_), News::FileEnded(sent)) => {
@@ -332,8 +336,17 @@ impl Scan {
             let text = format!("a second answer to one request: {}", quoted(rest));
             return Err(Fault::Misbehaved(text.into()));
         }
+        // Of an empty file nothing is missing but the request.
+        if self.was_cut && outcome == Verdict::Clean {
+            return Err(hung_up_on_us());
+        }
         Ok(outcome)
     }
+}
+
+/// The server has closed its end before it was told everything.
+fn hung_up_on_us() -> Fault {
+    Fault::Transport("the ICAP server hung up on what it was told".into())
 }
 
 /// The heads of an answer, as they come.

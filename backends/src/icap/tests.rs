@@ -266,6 +266,18 @@ fn reads_the_reason_after_sending_failed() {
 }
 
 #[test]
+fn believes_no_answer_about_an_empty_file_to_a_request_that_was_cut_off() {
+    let empty = Object::new(b"/share/empty", 0);
+    let Step::Ask(_, options) = scanner().begin(&empty) else { panic!("asks to write") };
+    let Step::Ask(Ask::Read, reply) = options.told(News::Sent) else { panic!("asks to read") };
+    let Step::Ask(Ask::Write(_), request) = reply.told(News::Received(OPTIONS)) else {
+        panic!("asks to write")
+    };
+    let Step::Ask(Ask::Read, reply) = request.told(News::SendFailed) else { panic!("asks to read") };
+    assert_blamed(Blame::Transport, &outcome(reply.told(News::Received(UNMODIFIED))));
+}
+
+#[test]
 fn sends_no_file_to_a_server_that_hung_up_on_the_question() {
     let Step::Ask(_, options) = scanner().begin(&FILE) else { panic!("asks to write") };
     let Step::Ask(Ask::Read, reply) = options.told(News::SendFailed) else { panic!("asks to read") };
