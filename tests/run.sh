@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs what is missing and runs the demo, all tests, and a few of them in other releases' Samba. Run as root on Debian 12 or 13 with Rust; needs no terminal.
+# Installs what is missing and runs the demo, all tests, every fuzz target for a moment, and a few of them in other releases' Samba. Run as root on Debian 12 or 13 with Rust; needs no terminal.
 set -eu
 cd "$(dirname "$0")/.."
 
