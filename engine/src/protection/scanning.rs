@@ -190,8 +190,8 @@ impl Protection {
         };
         let path = self.settings.path_map.seen_by_scanner(spooled.path()).into_owned();
         let object = Object { asked_at: self.pool.age(now), ..Object::new(&path, identity.size) };
-        let kept = member.connections().take(now);
-        Exchange::new(member.scanner(), kept, file, &object, timeouts, deadline, now).with_copy(spooled)
+        // Only streams leave connections behind, and those need no copy.
+        Exchange::new(member.scanner(), None, file, &object, timeouts, deadline, now).with_copy(spooled)
     }
 
     /// Where the files that this scanner is told of are copied to. What has no daemon runs here, and sees the files.
