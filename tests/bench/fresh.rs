@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::ground::{Ground, Guard, Seeds};
 use crate::measure::{cpu_seconds, median, seconds};
 use crate::table::{Row, Table, Target};
-use crate::{Plan, SMALL, clamd, settle};
+use crate::{Plan, SMALL, clamd, pin, settle};
 
 /// How many scans are in flight in the second mode.
 const AT_ONCE: [usize; 2] = [1, 8];
@@ -213,6 +213,7 @@ fn ratio_to(plain: &[f64], times: &[f64]) -> f64 {
 
 /// Visits all files, a block of each visitor in turn; the median of each block.
 fn visit_in_blocks(visitors: &mut [Visitor; 3], passes: usize) -> [Vec<f64>; 3] {
+    let _pinned = pin::to_one_cpu(visitors.each_ref().map(|visitor| visitor.process));
     let mut times = [const { Vec::new() }; 3];
     let blocks = visitors[0].names.len().div_ceil(BLOCK);
     for turn in 0..passes * blocks {

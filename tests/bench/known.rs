@@ -6,7 +6,7 @@ use crate::client::Client;
 use crate::ground::{Ground, Guard, SLOW, Seeds};
 use crate::measure::{median, percentile, seconds};
 use crate::table::{Row, Table, Target};
-use crate::{Plan, SMALL, settle};
+use crate::{Plan, SMALL, pin, settle};
 
 /// How many files are visited in turn.
 const FILES: usize = 50;
@@ -18,6 +18,7 @@ pub fn run(ground: &Ground, seeds: &mut Seeds, plan: &Plan) {
         .map(|guard| (guard, ground.connect_to_slow(guard), ground.plant_in_slow(guard, seeds, FILES, SMALL)))
         .collect();
     settle();
+    let _pinned = pin::to_one_cpu(clients.iter().map(|(_, client, _)| ground.serving(client)));
     let mut idle = [const { Vec::new() }; 3];
     // The first round has the files scanned.
     for round in 0..=plan.rounds * 5 {

@@ -14,6 +14,7 @@ mod ground;
 mod known;
 mod measure;
 mod memory;
+mod pin;
 mod table;
 mod tell;
 mod tree;

@@ -8,8 +8,7 @@ use crate::{SMALL, settle};
 
 /// Prints part (e). `visitors` have come from the work of the parts before.
 pub fn run(ground: &Ground, visitors: &[Visitor; 3], seeds: &mut Seeds) {
-    let worked = visitors.each_ref().map(|visitor| pss_kib(visitor.process));
-    // Others that share what they can share with these are still there, as in a server with many clients.
+    // A second client of each contender: what all of its processes share counts by halves in both rows.
     let newcomers = Guard::ALL.map(|guard| {
         let names = ground.plant(guard, seeds, 1, SMALL);
         settle();
@@ -17,6 +16,7 @@ pub fn run(ground: &Ground, visitors: &[Visitor; 3], seeds: &mut Seeds) {
         client.visit_all(&names, 1);
         client
     });
+    let worked = visitors.each_ref().map(|visitor| pss_kib(visitor.process));
     let fresh = newcomers.each_ref().map(|client| pss_kib(ground.serving(client)));
     let mut table = Table::new("(e) memory of one smbd (PSS)");
     let added = |kib: [f64; 3]| kib.map(|one| one - kib[0]);
