@@ -13,6 +13,7 @@
 mod hooks;
 #[allow(unsafe_code)]
 mod host;
+mod later;
 mod notices;
 mod private_file;
 mod scans;

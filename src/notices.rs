@@ -2,37 +2,22 @@
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
-use std::mem;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use vscan_engine::log::Log;
 use vscan_engine::notify::{Event, Notify, Outbox};
-use vscan_engine::queue::Ticket;
 
-use crate::host::event::{self, Timer};
+use crate::host::event;
 use crate::host::log::ShareLog;
 use crate::host::root::Root;
-
-/// The timer of the events, among those of the scans.
-pub const TICKET: Ticket = Ticket(u64::MAX);
-
-/// How long events are gathered. Whoever comes upon one infected file soon asks for the next, and that request would wait
-/// while the first event is written and the program started that sends it. People learn of it within a second all the same.
-/// An smbd that is killed in between loses them; its log has them.
-const GATHER: Duration = Duration::from_millis(150);
+use crate::later::{self, Work};
 
 /// More events than these wait for nothing: a client that never lets smbd's loop turn must not fill the memory.
 const MOST_WAITING: usize = 1000;
 
 thread_local! {
-    static WAITING: RefCell<Waiting> = RefCell::default();
-}
-
-#[derive(Default)]
-struct Waiting {
-    events: Vec<(Rc<Line>, Event)>,
-    timer: Option<Timer>,
+    /// An smbd that is killed loses them; its log has them.
+    static WAITING: RefCell<Vec<(Rc<Line>, Event)>> = RefCell::default();
 }
 
 /// The way of one share's events out of smbd.
@@ -54,30 +39,20 @@ pub struct Notices(pub Rc<Line>);
 impl Notify for Notices {
     fn notify(&self, event: Event) {
         let is_full = WAITING.with_borrow_mut(|waiting| {
-            waiting.events.push((self.0.clone(), event));
-            if waiting.timer.is_none() {
-                event::finish_at_exit();
-                waiting.timer = Timer::new(Instant::now() + GATHER, TICKET);
-            }
-            waiting.events.len() >= MOST_WAITING
+            waiting.push((self.0.clone(), event));
+            waiting.len() >= MOST_WAITING
         });
+        event::finish_at_exit();
+        later::plan(Work::SendNotices);
         if is_full {
             send_all();
         }
     }
 }
 
-/// Enough was gathered.
-pub fn on_time() {
-    if let Some(timer) = WAITING.with_borrow_mut(|waiting| waiting.timer.take()) {
-        timer.has_fired();
-    }
-    send_all();
-}
-
 /// Puts all events into their spools. At smbd's end, too.
 pub fn send_all() {
-    let mut events = WAITING.with_borrow_mut(|waiting| mem::take(&mut waiting.events));
+    let mut events = WAITING.take();
     while let Some((line, _)) = events.first() {
         let line = line.clone();
         let (ours, others): (Vec<_>, Vec<_>) =

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{OnceCell, RefCell};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat, openat, openat2, readlinkat, statat};
@@ -157,10 +158,10 @@ impl Share {
     }
 
     /// Looks a name up, as smbd does from the share's root; quicker than by its path.
-    pub fn stat(&self, name: &[u8]) -> rustix::io::Result<Stat> {
+    pub fn stat(&self, name: &CStr) -> rustix::io::Result<Stat> {
         match &self.root {
             Some(root) if !name.is_empty() => statat(root, name, AtFlags::empty()),
-            Some(_) | None => statat(CWD, self.path_of(name).as_slice(), AtFlags::empty()),
+            Some(_) | None => statat(CWD, self.path_of(name.to_bytes()).as_slice(), AtFlags::empty()),
         }
     }
 

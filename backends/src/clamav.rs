@@ -1,8 +1,11 @@
-//! ClamAV's clamd, one command per connection.
+//! ClamAV's clamd, one command per connection, or a series of files in a session.
 //!
 //! On a unix socket the daemon is passed a descriptor (FILDES): it needs no right to the file and cannot be shown
 //! another one. Over TCP it is sent the content (INSTREAM). Both commands take the `z` form, which is answered by one
 //! line that ends with NUL. See clamd(8).
+//!
+//! In a session (IDSESSION), clamd numbers the commands of a connection from 1 on, and its answers after them. One that
+//! nobody uses is one less of those that it serves at once (MaxQueue in clamd.conf).
 //!
 //! clamd says `OK` of a file that exceeds its limits unless `AlertExceedsMax yes` stands in clamd.conf; a client
 //! cannot tell that from a file that was scanned.
@@ -22,6 +25,7 @@ use crate::wire::{LineReader, judge_cut_off, judge_single_line, shrank, version_
 
 /// The command, and the one byte that the descriptor must ride on, in one message.
 const FILDES: &[u8] = b"zFILDES\0\0";
+const FIRST_IN_SESSION: &[u8] = b"zIDSESSION\0zFILDES\0\0";
 const INSTREAM: &[u8] = b"zINSTREAM\0";
 const VERSION: &[u8] = b"zVERSION\0";
 const STATS: &[u8] = b"zSTATS\0";
@@ -59,14 +63,20 @@ impl Scanner for ClamAv {
     fn begin(&self, object: &Object<'_>) -> Step {
         let (command, stage, ask) = match self.endpoint {
             Endpoint::Unix(_) => {
-                (Command::Fildes, Stage::Descriptor, Ask::PassDescriptor(Cow::Borrowed(FILDES)))
+                let request = if object.series == Some(0) { FIRST_IN_SESSION } else { FILDES };
+                (Command::Fildes, Stage::Descriptor, Ask::PassDescriptor(Cow::Borrowed(request)))
             }
             Endpoint::Tcp { .. } | Endpoint::Datagram(_) => {
                 (Command::Instream, Stage::Command, Ask::Write(Cow::Borrowed(INSTREAM)))
             }
         };
-        let request = Request { command, size: object.size, sent: Sent::Part };
+        let number = object.series.map(|before| before.saturating_add(1));
+        let request = Request { command, size: object.size, sent: Sent::Part, number };
         Step::ask(ask, Box::new(Conversation { stage, request, reply: LineReader::new(TERMINATORS) }))
+    }
+
+    fn has_sessions(&self) -> bool {
+        matches!(self.takes(), Takes::Descriptor)
     }
 
     fn version_query(&self) -> Option<VersionQuery> {
@@ -110,6 +120,8 @@ struct Request {
     command: Command,
     size: u64,
     sent: Sent,
+    /// Which one it is in its session.
+    number: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -179,10 +191,19 @@ impl Conversation {
             return Step::Done(Err(fault));
         }
         let request = self.request;
+        let is_at_rest = self.is_at_rest();
         match judge_single_line(&mut self.reply, |line| judge(line, request)) {
+            Some(Ok(verdict)) if is_at_rest => Step::Rest(verdict),
             Some(outcome) => Step::Done(outcome),
             None => Step::ask(unfinished, self),
         }
+    }
+
+    /// Whether the session can go on after this reply: all was sent, and nothing came but one answer.
+    fn is_at_rest(&self) -> bool {
+        let line = self.reply.rest().strip_suffix(b"\0");
+        let is_one = line.is_some_and(|line| !line.iter().any(|byte| TERMINATORS.contains(byte)));
+        is_one && self.request.number.is_some() && matches!(self.request.sent, Sent::All)
     }
 
     fn cut_off(&self) -> Outcome {

@@ -150,12 +150,15 @@ pub struct Object<'a> {
     pub size: u64,
     /// When that was, on a clock of the driver's that only goes forward.
     pub asked_at: Duration,
+    /// The connection serves a series of files, and this is how many came before; None: it is for this file alone. Only of
+    /// scanners with sessions ([`Scanner::has_sessions`]).
+    pub series: Option<u64>,
 }
 
 impl<'a> Object<'a> {
     /// A file that is asked about at the beginning of all time.
     pub const fn new(path: &'a [u8], size: u64) -> Self {
-        Self { path, size, asked_at: Duration::ZERO }
+        Self { path, size, asked_at: Duration::ZERO, series: None }
     }
 }
 
@@ -194,6 +197,12 @@ pub trait Scanner: Send + Sync {
     /// [`Step::Rest`]. A [`Step::Done`] needs no connection at all: the scanner has no daemon, or its protocol cannot carry
     /// the request.
     fn begin(&self, object: &Object<'_>) -> Step;
+
+    /// Whether its protocol has another way to ask, for many files one after the other on a connection. A request that fails
+    /// in that way says little: the driver makes it once more, by itself.
+    fn has_sessions(&self) -> bool {
+        false
+    }
 
     /// How the scanner is asked which signatures it has, if its protocol has a question for it.
     fn version_query(&self) -> Option<VersionQuery> {

@@ -1,7 +1,6 @@
 //! What the transcripts show of every scanner.
 
 use crate::command::{CommandOptions, PRESETS};
-use crate::dialogue::Object;
 use crate::registry::{SCANNERS, parse_scanner};
 use crate::testing::{Delivery, play_turns, recordings};
 use crate::transcript::{Ending, Event, Recording};
@@ -64,7 +63,7 @@ fn nothing_but_the_recorded_answer_is_clean() {
         if recording.ending != Ending::Clean || scanner().endpoint().is_none() {
             continue;
         }
-        let object = Object::new(&recording.path, recording.size);
+        let object = recording.object();
         let turns = turns(&recording);
         let (answer, before) = turns.split_last().unwrap();
         let before: Vec<&[u8]> = before.iter().map(Vec::as_slice).collect();

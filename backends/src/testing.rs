@@ -194,7 +194,7 @@ pub(crate) fn recordings(scheme: &str) -> Vec<Recording> {
 fn play(recording: &Recording, delivery: Delivery) -> Outcome {
     let scanner = parse_scanner(&recording.scanner, &CommandOptions::default()).unwrap();
     let mut events = recording.events.iter().flat_map(|event| in_pieces(event, delivery));
-    let mut step = scanner.begin(&Object::new(&recording.path, recording.size));
+    let mut step = scanner.begin(&recording.object());
     loop {
         let (ask, dialogue) = match step {
             Step::Done(outcome) => return outcome,

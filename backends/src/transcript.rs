@@ -17,6 +17,7 @@
 //! |---|---|
 //! | `scanner:` | the scanner as the configuration names it |
 //! | `file:` | absolute path and size in bytes of the file |
+//! | `series:` | so many files were asked about on this connection before, in a session; without this line, there is none |
 //! | `C:` | the client sends these bytes |
 //! | `C+FD:` | the same, in one message with a descriptor of the file |
 //! | `C-FILE:` | the client sends the file's content, or the next part of it, framed `raw`, `length-prefixed` or `http-chunks` |
@@ -32,7 +33,7 @@
 
 use std::fmt;
 
-use crate::dialogue::{Exit, Framing, Outcome};
+use crate::dialogue::{Exit, Framing, Object, Outcome};
 use crate::verdict::{Fault, MinorErrorKind, Verdict};
 
 /// One dialogue from beginning to end.
@@ -46,6 +47,8 @@ pub struct Recording {
     pub path: Vec<u8>,
     /// Its size in bytes.
     pub size: u64,
+    /// How many files came before it in a session.
+    pub series: Option<u64>,
     /// What happens on the wire, in order; nothing for a dialogue that needs no connection.
     pub events: Vec<Event>,
     /// How it must end.
@@ -71,6 +74,13 @@ pub enum Event {
     Run(Vec<u8>),
     /// The program ends.
     Exit(Exit),
+}
+
+impl Recording {
+    /// The file, as the dialogue is told of it.
+    pub fn object(&self) -> Object<'_> {
+        Object { series: self.series, ..Object::new(&self.path, self.size) }
+    }
 }
 
 impl Event {
@@ -185,12 +195,13 @@ struct Draft {
     title: String,
     scanner: Option<String>,
     file: Option<(Vec<u8>, u64)>,
+    series: Option<u64>,
     events: Vec<Event>,
 }
 
 impl Draft {
     fn new(title: &str) -> Self {
-        Self { title: title.to_owned(), scanner: None, file: None, events: Vec::new() }
+        Self { title: title.to_owned(), scanner: None, file: None, series: None, events: Vec::new() }
     }
 
     fn with(mut self, line: &str) -> Result<Self, &'static str> {
@@ -202,6 +213,7 @@ impl Draft {
         match key {
             "scanner" => self.scanner = Some(value.to_owned()),
             "file" => self.file = Some(file(value)?),
+            "series" => self.series = Some(value.parse().map_err(|_| "a series is a number of files")?),
             "C" => self.events.push(Event::Client(unescape(value)?)),
             "C+FD" => self.events.push(Event::ClientWithDescriptor(unescape(value)?)),
             "C-FILE" => self.events.push(Event::ClientContent(framing(value)?)),
@@ -217,7 +229,8 @@ impl Draft {
     fn finish(self, ending: Ending) -> Result<Recording, &'static str> {
         let scanner = self.scanner.ok_or("this recording has no `scanner:` line")?;
         let (path, size) = self.file.ok_or("this recording has no `file:` line")?;
-        Ok(Recording { title: self.title, scanner, path, size, events: self.events, ending })
+        let Self { title, series, events, .. } = self;
+        Ok(Recording { title, scanner, path, size, series, events, ending })
     }
 }
 
@@ -290,7 +303,7 @@ fn hex(digit: u8) -> Result<u8, &'static str> {
 mod tests {
     use super::*;
 
-    const HEAD: &str = "[t]\nscanner: clamav\nfile: /a\\x20b 12\n";
+    const HEAD: &str = "[t]\nscanner: clamav\nfile: /a\\x20b 12\nseries: 3\n";
 
     #[test]
     fn reads_every_kind_of_line() {
@@ -302,7 +315,7 @@ mod tests {
         let recordings = parse(&text).unwrap();
         let [first, second] = recordings.as_slice() else { panic!("two recordings") };
         assert_eq!((first.title.as_str(), first.scanner.as_str(), first.size), ("t", "clamav", 12));
-        assert_eq!(first.path, b"/a b");
+        assert_eq!((first.path.as_slice(), first.series), (b"/a b".as_slice(), Some(3)));
         assert_eq!(
             first.events,
             [
@@ -319,6 +332,7 @@ mod tests {
         );
         assert_eq!(first.ending, Ending::Infected("A b".to_owned()));
         assert_eq!((second.events.as_slice(), &second.ending), ([].as_slice(), &Ending::Clean));
+        assert_eq!(second.series, None);
     }
 
     #[test]
@@ -328,18 +342,19 @@ mod tests {
             ("[t]\n[u]\n", 2),
             ("[t]\nscanner: clamav\n= clean\n", 3),
             ("[t]\nfile: /a 1\n= clean\n", 3),
-            (HEAD, 3),
-            (&format!("{HEAD}= fine\n"), 4),
-            (&format!("{HEAD}= minor headache\n"), 4),
-            (&format!("{HEAD}X: what\n"), 4),
-            (&format!("{HEAD}S:no space\n"), 4),
-            (&format!("{HEAD}S: \\q\n"), 4),
-            (&format!("{HEAD}S: \\\n"), 4),
-            (&format!("{HEAD}S: \\x4\n"), 4),
-            (&format!("{HEAD}S: \\xgg\n"), 4),
-            (&format!("{HEAD}C-FILE: gzip\n"), 4),
-            (&format!("{HEAD}EXIT: 256\n"), 4),
-            (&format!("{HEAD}EXIT: signal\n"), 4),
+            (HEAD, 4),
+            (&format!("{HEAD}= fine\n"), 5),
+            (&format!("{HEAD}= minor headache\n"), 5),
+            (&format!("{HEAD}X: what\n"), 5),
+            (&format!("{HEAD}S:no space\n"), 5),
+            (&format!("{HEAD}S: \\q\n"), 5),
+            (&format!("{HEAD}S: \\\n"), 5),
+            (&format!("{HEAD}S: \\x4\n"), 5),
+            (&format!("{HEAD}S: \\xgg\n"), 5),
+            (&format!("{HEAD}C-FILE: gzip\n"), 5),
+            (&format!("{HEAD}EXIT: 256\n"), 5),
+            (&format!("{HEAD}EXIT: signal\n"), 5),
+            (&format!("{HEAD}series: none\n"), 5),
             ("[t]\nfile: /a\n", 2),
             ("[t]\nfile: /a many\n", 2),
         ] {

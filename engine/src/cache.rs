@@ -105,7 +105,10 @@ impl Cache {
         now: Instant,
     ) -> Option<Known> {
         let entries = self.entries.as_mut()?;
-        let entry = entries.get(&identity.key)?;
+        // To note the use touches three entries more, far from this one. As long as none has to leave soon, that would be
+        // for nothing.
+        let entry =
+            if has_room(entries) { entries.peek(&identity.key)? } else { entries.get(&identity.key)? };
         let too_old = lifetime.is_some_and(|most| now.saturating_duration_since(entry.stored) >= most);
         let holds = !too_old && entry.is_about(identity) && entry.signatures == signatures;
         let known = holds.then(|| entry.known());
@@ -113,6 +116,16 @@ impl Cache {
             entries.pop(&identity.key);
         }
         known
+    }
+
+    /// Whether it will be long before an entry has to leave for another.
+    pub fn has_room(&self) -> bool {
+        self.entries.as_ref().is_some_and(has_room)
+    }
+
+    /// Whether anything is known of the file, in whatever state.
+    pub fn has(&self, key: &FileKey) -> bool {
+        self.entries.as_ref().is_some_and(|entries| entries.contains(key))
     }
 
     /// Remembers what somebody else has found out.
@@ -137,13 +150,17 @@ impl Cache {
     }
 }
 
+fn has_room(entries: &LruCache<FileKey, Entry>) -> bool {
+    entries.len() < entries.cap().get() / 2
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const TICK: Duration = Duration::from_millis(20);
 
-    fn file(ino: u64, ctime_ms: i128) -> Identity {
+    fn file(ino: u64, ctime_ms: i64) -> Identity {
         Identity {
             key: FileKey { dev: 1, ino },
             size: 5,
@@ -158,7 +175,7 @@ mod tests {
         Circumstances { began, signatures: SIGNATURES, shared_signatures: None, granularity: TICK, ended }
     }
 
-    fn at_ms(ms: i128) -> FileTime {
+    fn at_ms(ms: i64) -> FileTime {
         FileTime(ms * 1_000_000)
     }
 

@@ -142,14 +142,14 @@ impl Counters {
         ShareCounters(Arc::new(OfShare { counters: self.clone(), row, slot: self.take_slot(row) }))
     }
 
-    /// How often results have been voided by [`Counters::flush`].
+    /// How often results have been voided by [`Counters::flush`]. Whoever sees that reads nothing older afterwards.
     pub fn flushes(&self) -> u64 {
-        self.at(FLUSHES).load(Ordering::Relaxed)
+        self.at(FLUSHES).load(Ordering::Acquire)
     }
 
     /// Has every process forget the results that it has in its own memory.
     pub fn flush(&self) {
-        self.at(FLUSHES).fetch_add(1, Ordering::Relaxed);
+        self.at(FLUSHES).fetch_add(1, Ordering::Release);
     }
 
     /// The numbers of all shares, by name.

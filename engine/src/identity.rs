@@ -14,25 +14,40 @@ pub struct FileKey {
     pub ino: u64,
 }
 
-/// A point of the kernel's wall clock in nanoseconds since 1970, as in file times.
+/// A point of the kernel's wall clock in nanoseconds since 1970, as in file times. All that lies before 1677 or after 2262
+/// is the same: the first or last nanosecond.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileTime(pub i128);
+pub struct FileTime(pub i64);
 
 impl FileTime {
     /// From the kernel's pair of seconds and nanoseconds.
     pub fn new(seconds: i64, nanoseconds: i64) -> Self {
-        Self(i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds))
+        let all = seconds.checked_mul(1_000_000_000).and_then(|whole| whole.checked_add(nanoseconds));
+        Self(all.unwrap_or(if seconds < 0 { i64::MIN } else { i64::MAX }))
     }
 
     /// The present.
     pub fn now() -> Self {
         // libc's clock, not rustix' own way to the kernel's: that one crashes under valgrind.
-        let nanos = |time: Duration| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
         match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
-            Ok(since) => Self(nanos(since)),
-            Err(before) => Self(-nanos(before.duration())),
+            Ok(since) => Self(nanoseconds(since)),
+            Err(before) => Self(-nanoseconds(before.duration())),
         }
     }
+
+    /// How long after `earlier` this is; None if it is before that.
+    pub fn since(self, earlier: Self) -> Option<Duration> {
+        u64::try_from(self.0.saturating_sub(earlier.0)).ok().map(Duration::from_nanos)
+    }
+
+    /// So long before this.
+    pub fn before(self, length: Duration) -> Self {
+        Self(self.0.saturating_sub(nanoseconds(length)))
+    }
+}
+
+fn nanoseconds(length: Duration) -> i64 {
+    i64::try_from(length.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// A file in one state of its content: a verdict is about this, and about nothing else.
@@ -68,8 +83,9 @@ impl Identity {
     /// The kernel stamps files with a clock that ticks: a write in the same tick as an earlier change leaves the ctime
     /// as it was. Only when the tick of the last change was over by then does an equal ctime mean equal content.
     pub fn shows_changes_since(&self, since: FileTime, granularity: Duration) -> bool {
-        let tick = i128::try_from(granularity.as_nanos()).unwrap_or(i128::MAX);
-        self.ctime.0.saturating_add(tick) < since.0
+        // Many times count as the first nanosecond.
+        let is_exact = self.ctime.0 != i64::MIN;
+        is_exact && since.since(self.ctime).is_some_and(|passed| passed > granularity)
     }
 }
 
@@ -82,5 +98,31 @@ pub fn granularity(file: impl AsFd) -> Duration {
         Ok(fs) if FINE.contains(&u64::try_from(fs.f_type).unwrap_or(0)) => Duration::from_millis(20),
         // FAT counts in steps of 2 s, and a network filesystem's server has a clock of its own.
         _ => Duration::from_secs(2),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_beyond_the_range_hide_changes_and_say_so() {
+        let far = FileTime::new(1 << 40, 0);
+        assert_eq!(far, FileTime::new(1 << 50, 999_999_999));
+        let file = Identity { ctime: far, ..Identity::default() };
+        assert!(!file.shows_changes_since(far, Duration::ZERO));
+        assert!(!file.shows_changes_since(FileTime::now(), Duration::ZERO));
+        let file = Identity { ctime: FileTime::new(-(1 << 40), 0), ..Identity::default() };
+        assert_eq!(file.ctime, FileTime::new(-(1 << 50), 5));
+        assert!(!file.shows_changes_since(FileTime::now(), Duration::ZERO));
+    }
+
+    #[test]
+    fn time_passes_in_one_direction() {
+        let (earlier, later) = (FileTime::new(-1, 5), FileTime::new(1, 0));
+        assert_eq!(later.since(earlier), Some(Duration::from_nanos(1_999_999_995)));
+        assert_eq!(earlier.since(later), None);
+        assert_eq!(later.before(Duration::from_nanos(1_999_999_995)), earlier);
+        assert_eq!(FileTime(i64::MAX).since(FileTime(i64::MIN)), Some(Duration::from_nanos(i64::MAX as u64)));
     }
 }

@@ -123,7 +123,7 @@ pub enum Rule {
 impl Rule {
     /// What it says about a file; None: nothing.
     pub fn says(self, facts: &Facts<'_>, rules: &Settings) -> Option<Plan> {
-        let over_limit = || over_max_size(facts, rules);
+        let over_limit = || over_max_size(facts.size, rules);
         match self {
             Self::Empty => (facts.size == 0).then_some(Plan::Skip(Reason::Empty)),
             Self::ExcludePaths => {
@@ -156,6 +156,11 @@ pub fn before(facts: &Facts<'_>, rules: &Settings) -> Plan {
     RULES.into_iter().find_map(|rule| rule.says(facts, rules)).unwrap_or(Plan::Scan)
 }
 
+/// Whether a file of this size may be refused without a scan, or would be with `enforce = yes`.
+pub fn refuses_size(size: u64, rules: &Settings) -> bool {
+    rules.files_over_the_limit == OverLimit::Deny && over_max_size(size, rules).is_some()
+}
+
 fn excluded_by_type(facts: &Facts<'_>, rules: &Settings) -> Option<Reason> {
     if rules.exclude_file_types.is_empty() {
         return None;
@@ -165,8 +170,8 @@ fn excluded_by_type(facts: &Facts<'_>, rules: &Settings) -> Option<Reason> {
 }
 
 /// What becomes of a file over the limit; None if it is not.
-fn over_max_size(facts: &Facts<'_>, rules: &Settings) -> Option<Plan> {
-    let size = Size(facts.size);
+fn over_max_size(size: u64, rules: &Settings) -> Option<Plan> {
+    let size = Size(size);
     let limit = rules.max_file_size.filter(|limit| size > *limit)?;
     let reason = |unenforced| Reason::OverMaxSize { size, limit, unenforced };
     Some(match (rules.files_over_the_limit, rules.enforce) {

@@ -26,15 +26,18 @@ use crate::report::{self, Finding};
 use crate::scan::pool::{Answer, Pool};
 use crate::scan::spool;
 use crate::settings::Settings;
-use crate::shared::{Entry, Key, SharedCache};
+use crate::shared::SharedCache;
 use crate::trusted::Trusted;
 
 mod acting;
+mod neighbours;
 mod results;
 mod scanning;
 mod telling;
 
 use acting::Catch;
+use neighbours::Neighbours;
+use results::Unversioned;
 pub use results::key_of;
 pub use scanning::{Ended, Scan, Settled};
 
@@ -49,11 +52,12 @@ pub struct Protection {
     trusted: Trusted,
     cache: RefCell<Cache>,
     shared: Option<Arc<SharedCache>>,
+    neighbours: Neighbours,
     /// Under which results are shared.
     scanners: u64,
     counters: Option<ShareCounters>,
     /// Results that are to be shared as soon as a version of the signatures is known.
-    unversioned: RefCell<Vec<(Key, Entry)>>,
+    unversioned: RefCell<Vec<Unversioned>>,
     log: Box<dyn Log>,
     privilege: Rc<dyn Privilege>,
     notify: Box<dyn Notify>,
@@ -61,6 +65,8 @@ pub struct Protection {
     channels: Arc<Channels>,
     /// `on config error = deny`, and there was one.
     refuses_all: bool,
+    /// One file after the other is scanned.
+    opens_sessions: bool,
 }
 
 /// Who is asking for a file; for log lines and records.
@@ -166,6 +172,7 @@ impl Protection {
             trusted,
             cache: RefCell::new(cache),
             shared: None,
+            neighbours: Neighbours::default(),
             scanners,
             counters: None,
             unversioned: RefCell::default(),
@@ -173,7 +180,15 @@ impl Protection {
             privilege: Rc::from(privilege),
             notify,
             refuses_all,
+            opens_sessions: false,
         }
+    }
+
+    /// Asks scanners in sessions, where they have them. For those who scan one file after the other, and say so when they
+    /// pause ([`crate::scan::close_connections`]): to clamd, a session is a client that it waits for, and there can be few.
+    pub fn in_sessions(mut self) -> Self {
+        self.opens_sessions = true;
+        self
     }
 
     /// The settings in force.
@@ -223,6 +238,11 @@ impl Protection {
             report::config_error(self.log(), place);
             return Considered::Judged(Judgement::DENIED_UNKNOWN);
         }
+        let known = self.recall(identity);
+        // Before the rules, which cost more: what they would leave alone is allowed as well.
+        if known == Some(Known::Clean) && !policy::refuses_size(identity.size, &self.settings) {
+            return self.known_clean(place, identity);
+        }
         let facts =
             Facts { path: place.path, path_in_share: place.path_in_share, size: identity.size, file_type };
         match policy::before(&facts, &self.settings) {
@@ -234,19 +254,17 @@ impl Protection {
                 report::refused(self.log(), place, &reason);
                 Considered::Judged(Judgement::DENIED_UNKNOWN)
             }
-            Plan::Scan => self.look_up(place, identity),
+            Plan::Scan => match known.or_else(|| self.recall_shared(place, identity)) {
+                Some(Known::Clean) => self.known_clean(place, identity),
+                Some(Known::Infected(found)) => Considered::KnownInfected(found),
+                None => Considered::Unknown,
+            },
         }
     }
 
-    fn look_up(&self, place: &Place<'_>, identity: &Identity) -> Considered {
-        match self.recall(place, identity) {
-            Some(Known::Clean) => {
-                report::decision(self.log(), place, &"clean, as scanned earlier");
-                Considered::Judged(Judgement::Allowed(Allowance::Exactly(*identity)))
-            }
-            Some(Known::Infected(found)) => Considered::KnownInfected(found),
-            None => Considered::Unknown,
-        }
+    fn known_clean(&self, place: &Place<'_>, identity: &Identity) -> Considered {
+        report::decision(self.log(), place, &"clean, as scanned earlier");
+        Considered::Judged(Judgement::Allowed(Allowance::Exactly(*identity)))
     }
 
     /// Does and says what follows from a scan that is over.

@@ -37,7 +37,7 @@ fn cannot_read(share: &Share, file: BorrowedFd<'_>) {
     let _ = share.protection().cannot_read(&place, &Identity::of(&stat), Occasion::Close, &context);
 }
 
-/// Looks at the file now, or once the client has its answer; whether it is to be told that the file was refused.
+/// Looks at the file now, or once the client has its answer; whether that answer is to be that the file is infected.
 pub fn after(share: &Rc<Share>, scan: CloseScan) -> bool {
     match share.protection().settings().scan_on_close {
         ScanOnClose::Wait => look(share, scan),
@@ -48,7 +48,7 @@ pub fn after(share: &Rc<Share>, scan: CloseScan) -> bool {
     }
 }
 
-/// Scans what was written, or has it scanned; whether it was refused.
+/// Scans what was written, or has it scanned; whether it is known to be infected.
 pub fn look(share: &Rc<Share>, scan: CloseScan) -> bool {
     let CloseScan { anchor, opened_as } = scan;
     let Ok(stat) = fstat(&anchor) else { return false };
@@ -61,29 +61,29 @@ pub fn look(share: &Rc<Share>, scan: CloseScan) -> bool {
         cannot_read(share, anchor.as_fd());
         return false;
     };
+    match judge(share, &identity, file) {
+        Some(Judgement::Denied(denial)) => denial.infected,
+        Some(Judgement::Allowed(_)) | None => false,
+    }
+}
+
+/// The judgement, unless nobody waits for it and it takes a scan.
+fn judge(share: &Rc<Share>, identity: &Identity, file: OwnedFd) -> Option<Judgement> {
     let path = share.path_of_descriptor(&file);
     let place = share.place(&path);
     let file_type = || mime_type(file.as_fd());
     let (protection, context) = (share.protection(), share.context());
-    let judgement = match protection.consider(&place, &identity, &file_type) {
-        Considered::Judged(judgement) => judgement,
+    match protection.consider(&place, identity, &file_type) {
+        Considered::Judged(judgement) => Some(judgement),
         Considered::KnownInfected(found) => {
-            protection.act_on_known(&found, &file, &place, Occasion::Close, &context)
+            Some(protection.act_on_known(&found, &file, &place, Occasion::Close, &context))
         }
         Considered::Unknown => match protection.settings().scan_on_close {
-            ScanOnClose::Wait => {
-                let judgement = protection.scan(file, &place, Occasion::Close, &context);
-                scans::write_results_soon(share);
-                judgement
-            }
+            ScanOnClose::Wait => Some(scans::scan_now(share, &path, file, Occasion::Close)),
             ScanOnClose::Yes | ScanOnClose::No => {
-                scans::scan_closed(share, &path, &identity, file);
-                return false;
+                scans::scan_closed(share, &path, identity, file);
+                None
             }
         },
-    };
-    match judgement {
-        Judgement::Denied(denial) => denial.infected,
-        Judgement::Allowed(_) => false,
     }
 }

@@ -13,7 +13,6 @@ use vscan_engine::identity::Identity;
 use vscan_engine::protection::{Allowance, Considered, Judgement, Occasion};
 
 use crate::host::NtStatus;
-use crate::host::park::Parkable;
 use crate::host::views::OpenRequest;
 use crate::private_file;
 use crate::scans::{self, Answer, Opening};
@@ -68,7 +67,7 @@ pub fn before(share: &Rc<Share>, request: &OpenRequest<'_>) -> Before {
     }
     let judgement = match answer.and_then(|answer| answer.about(&identity)) {
         Some(judgement) => judgement,
-        None => match judge(share, request.parkable.as_ref(), &share.path_of(request.name), identity) {
+        None => match judge(share, request, identity) {
             Opening::Judged(judgement) => judgement,
             Opening::Parked => return Before::Parked,
             Opening::Unreadable => return Before::GoOn,
@@ -102,9 +101,10 @@ fn gone(answer: Option<Answer>) -> Before {
     }
 }
 
-fn judge(share: &Rc<Share>, request: Option<&Parkable>, path: &[u8], identity: Identity) -> Opening {
+fn judge(share: &Rc<Share>, request: &OpenRequest<'_>, identity: Identity) -> Opening {
     share.protection().count(Event::Open);
     scans::check_signatures(share);
+    let path = &share.path_of(request.name.to_bytes());
     let (protection, place, context) = (share.protection(), share.place(path), share.context());
     let open = || private_file::open_by_name(share, path, &identity);
     let file_type = || open().and_then(|file| mime_type(file.as_fd()));
@@ -114,6 +114,6 @@ fn judge(share: &Rc<Share>, request: Option<&Parkable>, path: &[u8], identity: I
         Considered::KnownInfected(found) => open().map_or(Opening::Unreadable, |file| {
             Opening::Judged(protection.act_on_known(&found, &file, &place, Occasion::Open, &context))
         }),
-        Considered::Unknown => scans::judge_open(share, request, path, &identity, open),
+        Considered::Unknown => scans::judge_open(share, request.parkable.as_ref(), path, &identity, open),
     }
 }

@@ -17,6 +17,8 @@ use crate::share::{Share, Writer};
 
 /// What becomes of a fresh descriptor.
 pub enum Descriptor {
+    /// smbd gets it: it points at a file (O_PATH), and shows nothing of it.
+    PointsOnly,
     /// smbd gets it; with a [`Writer`] when its close is to be watched.
     Granted(Option<Writer>),
     /// smbd gets EACCES instead.
@@ -29,7 +31,7 @@ pub fn after(share: &Rc<Share>, descriptor: HostFd<'_>) -> Descriptor {
     // with O_PATH what it only wants to point at. Most descriptors are of that kind.
     let Ok(flags) = fcntl_getfl(descriptor.as_fd()) else { return unseen(share) };
     if flags.contains(OFlags::PATH) {
-        return Descriptor::Granted(None);
+        return Descriptor::PointsOnly;
     }
     let Ok(stat) = fstat(descriptor.as_fd()) else { return unseen(share) };
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {

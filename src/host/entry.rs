@@ -294,6 +294,7 @@ unsafe fn after_openat(handle: *mut vfs_handle_struct, fsp: *mut files_struct, f
         },
     );
     match opened {
+        Descriptor::PointsOnly => fd,
         Descriptor::Granted(writer) => {
             guarded(
                 || (),
@@ -322,8 +323,8 @@ unsafe extern "C" fn close(handle: *mut vfs_handle_struct, fsp: *mut files_struc
             // SAFETY: handle and fsp are smbd's; the descriptor is the one that openat gave for this fsp, which smbd closes
             // only through this hook.
             unsafe {
+                let open = state::take_closing_writer(handle, fsp)?;
                 let share = state::share(handle, layout?)?;
-                let open = state::take_closing_writer(handle, fsp, samba::fsp_fd(fsp))?;
                 hooks::close::before(&share, HostFd::new(open.fd), open.writer)
             }
         },

@@ -1,6 +1,7 @@
 //! smbd's event loop: being told when a socket is ready or a time has come.
 //!
-//! What is to be told is a [`Ticket`], not a pointer: an event that comes late finds nothing and does no harm.
+//! What is told is the number of a scan or of [work for later](Work), not a pointer: an event that comes late finds nothing
+//! and does no harm.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -13,7 +14,8 @@ use vscan_engine::queue::Ticket;
 use vscan_engine::scan::exchange::Wait;
 
 use super::guard::guarded;
-use super::samba::{self, tevent_context, tevent_fd, tevent_signal, tevent_timer};
+use super::samba::{self, OnTime, tevent_context, tevent_fd, tevent_signal, tevent_timer};
+use crate::later::{self, Work};
 use crate::{notices, scans};
 
 const READ: u16 = 1;
@@ -66,8 +68,17 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// Waits for a moment; `None` when smbd is out of memory.
-    pub fn new(at: Instant, ticket: Ticket) -> Option<Self> {
+    /// Waits for a moment in a scan; `None` when smbd is out of memory.
+    pub fn for_scan(at: Instant, ticket: Ticket) -> Option<Self> {
+        Self::new(at, on_time_of_scan, to_private(ticket))
+    }
+
+    /// Waits for the time of work; `None` when smbd is out of memory.
+    pub fn for_work(at: Instant, work: Work) -> Option<Self> {
+        Self::new(at, on_time_of_work, ptr::without_provenance_mut(work as usize))
+    }
+
+    fn new(at: Instant, handler: OnTime, private: *mut c_void) -> Option<Self> {
         // tevent's times are of the wall clock. Where that jumps, the moment comes early or late; a scan that is woken
         // early looks at the monotonic clock and waits on.
         let wall = SystemTime::now() + at.saturating_duration_since(Instant::now());
@@ -77,11 +88,10 @@ impl Timer {
             // Below a million.
             tv_usec: libc::suseconds_t::from(since.subsec_micros()),
         };
-        // SAFETY: as in Watch::new(); tevent frees an event after its handler, see forget().
+        // SAFETY: as in Watch::new(); tevent frees an event after its handler, see has_fired().
         let event = unsafe {
-            let (context, private) = (samba::global_event_context(), to_private(ticket));
-            let (handler, place) = (c"vscan".as_ptr(), c"vscan".as_ptr());
-            samba::_tevent_add_timer(context, parent(), when, on_time, private, handler, place)
+            let (context, vscan) = (samba::global_event_context(), c"vscan".as_ptr());
+            samba::_tevent_add_timer(context, parent(), when, handler, private, vscan, vscan)
         };
         NonNull::new(event).map(|event| Self { event, at })
     }
@@ -138,19 +148,22 @@ unsafe extern "C" fn on_socket(_: *mut tevent_context, _: *mut tevent_fd, _: u16
     guarded(|| (), || scans::on_socket(from_private(private)));
 }
 
-unsafe extern "C" fn on_time(
+unsafe extern "C" fn on_time_of_scan(
     _: *mut tevent_context,
     _: *mut tevent_timer,
     _: libc::timeval,
     private: *mut c_void,
 ) {
-    guarded(
-        || (),
-        || match from_private(private) {
-            notices::TICKET => notices::on_time(),
-            ticket => scans::on_time(ticket),
-        },
-    );
+    guarded(|| (), || scans::on_time(from_private(private)));
+}
+
+unsafe extern "C" fn on_time_of_work(
+    _: *mut tevent_context,
+    _: *mut tevent_timer,
+    _: libc::timeval,
+    private: *mut c_void,
+) {
+    guarded(|| (), || later::on_time(private.addr()));
 }
 
 /// Has what is still to be done when this smbd ends done then: close-scans that are under way, and events in memory.
@@ -192,5 +205,7 @@ unsafe extern "C" fn at_exit(_: *mut c_void) -> c_int {
     unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
     guarded(|| (), scans::finish_all);
     guarded(|| (), notices::send_all);
+    // All that was planned has been done. A timer that was made in here still points into the loop, which is freed next.
+    guarded(|| (), later::forget_all);
     0
 }

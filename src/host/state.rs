@@ -82,7 +82,7 @@ pub(super) unsafe fn set_writer(
     }
 }
 
-/// Takes the writer of an fsp if it is the descriptor in `closing` that is being closed.
+/// Takes the writer of an fsp whose descriptor is about to be closed, if it writes through that one.
 ///
 /// smbd opens a file once more through an fsp that already has a descriptor, and closes the older one after that.
 ///
@@ -91,13 +91,14 @@ pub(super) unsafe fn set_writer(
 pub(super) unsafe fn take_closing_writer(
     handle: *mut vfs_handle_struct,
     fsp: *mut files_struct,
-    closing: Option<c_int>,
 ) -> Option<Box<OpenForWriting>> {
     // SAFETY: as in take_writer(); the memory holds null or a Box of ours, which is only looked at.
     let fd = unsafe {
         let slot = samba::vfs_fetch_fsp_extension(handle, fsp).cast::<*const OpenForWriting>();
         slot.as_ref()?.as_ref()?.fd
     };
+    // SAFETY: the fsp is smbd's.
+    let closing = unsafe { samba::fsp_fd(fsp) };
     if closing.is_some_and(|closing| closing != fd) {
         return None;
     }

@@ -9,8 +9,8 @@ use super::samba;
 
 /// A client's request to open a file: what create_file was called with.
 pub struct OpenRequest<'a> {
-    /// The name below the share's root, as bytes.
-    pub name: &'a [u8],
+    /// The name below the share's root.
+    pub name: &'a CStr,
     /// Whether it names an alternate data stream.
     pub is_stream: bool,
     /// Whether it names a previous version, which a module below finds in a snapshot.
@@ -43,7 +43,7 @@ impl<'a> OpenRequest<'a> {
             )
         };
         Self {
-            name: name.map_or(b"", CStr::to_bytes),
+            name: name.unwrap_or_default(),
             is_stream: stream.is_some_and(|s| names_stream(s.to_bytes())),
             is_previous_version: version != 0,
             access_mask: call.access_mask,

@@ -1,7 +1,8 @@
 //! The scans that are under way in this smbd, and who waits for them.
 //!
 //! A scan begins here when a file is opened or closed, goes on whenever smbd's event loop has news of it, and ends with an
-//! answer for the requests that were parked for it. Nothing here waits, but for the few functions that say so.
+//! answer for the requests that were parked for it. Nothing here waits for longer than two milliseconds, but for the few
+//! functions that say so.
 #![forbid(unsafe_code)]
 
 mod check;
@@ -12,27 +13,29 @@ mod wakeup;
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use vscan_engine::identity::{FileKey, Identity};
 use vscan_engine::log::{Level, Printable};
 use vscan_engine::protection::{Allowance, Judgement, Occasion};
 use vscan_engine::queue::Ticket;
-use vscan_engine::scan;
 use vscan_engine::shared;
 
 use crate::hooks::close::{self, CloseScan};
-use crate::host::event::Timer;
 use crate::host::log::ShareLog;
 use crate::host::park::{self, Parkable, RequestId};
 use crate::host::root::Root;
+use crate::later::{self, Work};
 use crate::share::Share;
 use check::Checking;
 use job::{Job, Patience, Stage};
-use registry::{CONNECTIONS, EVERYBODY, MOST_WAITING, Parked, RESULTS, Registry};
+use registry::{MOST_WAITING, Parked, Registry};
 
 /// How often one request is parked for a file that has changed again by the time it was scanned.
 const MOST_VISITS: u32 = 3;
+
+/// When to try again while somebody else is writing results: it takes them less than a millisecond.
+const ANOTHER_MOMENT: Duration = Duration::from_millis(5);
 
 thread_local! {
     /// smbd calls us on one thread only. Nothing is borrowed while a scan makes progress.
@@ -91,7 +94,8 @@ pub fn arrived(request: &Parkable) -> Option<Answer> {
     answer
 }
 
-/// Gets a verdict for an open: from the scan of this file that is under way, or from a new one.
+/// Gets a verdict for an open: from the scan of this file that is under way, or from a new one. Waits for it if there is no
+/// request that can be parked.
 pub fn judge_open(
     share: &Rc<Share>,
     request: Option<&Parkable>,
@@ -101,8 +105,9 @@ pub fn judge_open(
 ) -> Opening {
     let under_way = with(|scans| scans.find(share, identity.key));
     let Some(request) = request.filter(|request| request.follow()) else {
-        let judgement =
-            under_way.and_then(wait_for).or_else(|| open().map(|file| scan_now(share, file, path)));
+        let judgement = under_way
+            .and_then(wait_for)
+            .or_else(|| open().map(|file| scan_now(share, path, file, Occasion::Open)));
         return judgement.map_or(Opening::Unreadable, Opening::Judged);
     };
     if with(|scans| scans.visit(request.id(), share.judgement_on_error())) > MOST_VISITS {
@@ -164,39 +169,32 @@ fn go_on_checking(ticket: Ticket, checking: Checking) {
 }
 
 /// Has what was found out written for other processes, once smbd has answered its client.
-pub fn write_results_soon(share: &Rc<Share>) {
+fn write_results_soon(share: &Rc<Share>) {
     if share.protection().has_results_to_write() {
         with(|scans| scans.write_soon(share));
     }
 }
 
-fn write_results() {
+/// Writes what was found out for other processes. When to come back, if it is somebody else's turn.
+pub fn write_results() -> Option<Instant> {
     let mut shares = with(|scans| std::mem::take(&mut scans.with_results));
     shares.retain(|share| share.protection().write_results());
-    if !shares.is_empty() {
-        with(|scans| scans.write_later(shares));
+    if shares.is_empty() {
+        return None;
     }
-}
-
-/// Has the connections closed that scanners have left open, once no scan has used them for a while.
-fn close_connections_later() {
-    if with(|scans| scans.closer.is_some()) {
-        return;
-    }
-    if let Some(at) = scan::close_idle_connections(Instant::now()) {
-        with(|scans| scans.closer = Timer::new(at, CONNECTIONS));
-    }
+    with(|scans| scans.with_results.extend(shares));
+    Some(Instant::now() + ANOTHER_MOMENT)
 }
 
 /// A scan of this share is over.
 fn tidy_up_after(share: &Rc<Share>) {
     write_results_soon(share);
-    close_connections_later();
+    later::plan(Work::CloseConnections);
 }
 
 /// Scans a file on the spot and waits for the end.
-fn scan_now(share: &Rc<Share>, file: OwnedFd, path: &[u8]) -> Judgement {
-    let judgement = share.protection().scan(file, &share.place(path), Occasion::Open, &share.context());
+pub fn scan_now(share: &Rc<Share>, path: &[u8], file: OwnedFd, occasion: Occasion) -> Judgement {
+    let judgement = share.protection().scan(file, &share.place(path), occasion, &share.context());
     tidy_up_after(share);
     judgement
 }
@@ -218,33 +216,19 @@ pub fn on_socket(ticket: Ticket) {
     }
 }
 
-/// A moment has come for a scan, or for all.
+/// A moment has come for a scan.
 pub fn on_time(ticket: Ticket) {
-    if ticket == EVERYBODY {
-        if let Some(timer) = with(|scans| scans.starter.take()) {
-            timer.has_fired();
-        }
-        look_at_closed_files();
-        return start_what_waits();
-    }
-    if ticket == RESULTS {
-        if let Some(timer) = with(|scans| scans.writer.take()) {
-            timer.has_fired();
-        }
-        return write_results();
-    }
-    if ticket == CONNECTIONS {
-        if let Some(timer) = with(|scans| scans.closer.take()) {
-            timer.has_fired();
-        }
-        return close_connections_later();
-    }
-    if let Some(mut checking) = with(|scans| scans.checks.remove(&ticket)) {
+    if let Some(mut job) = with(|scans| scans.take(ticket)) {
+        job.woken();
+        go_on_in_time(ticket, job);
+    } else if let Some(mut checking) = with(|scans| scans.checks.remove(&ticket)) {
         checking.woken();
-        return go_on_checking(ticket, checking);
+        go_on_checking(ticket, checking);
     }
-    let Some(mut job) = with(|scans| scans.take(ticket)) else { return };
-    job.woken();
+}
+
+/// Does with a scan what it is time for.
+fn go_on_in_time(ticket: Ticket, mut job: Job) {
     match std::mem::replace(&mut job.stage, Stage::Over) {
         Stage::Resting(file) => {
             with(|scans| scans.enqueue(ticket, job, file));
@@ -295,14 +279,20 @@ pub fn finish_all() {
         }
     }
     with(|scans| std::mem::take(&mut scans.checks)).into_values().for_each(Checking::end);
-    // Timers are of no use any more.
-    drop(with(|scans| (scans.writer.take(), scans.closer.take(), std::mem::take(&mut scans.with_results))));
+    // What is not written yet is written as the results are closed.
+    drop(with(|scans| std::mem::take(&mut scans.with_results)));
     shared::close_all(&ShareLog::new(false, None), &Root);
 }
 
 fn left_to_next_open(share: &Share, path: &[u8], why: &str) {
     let text = format!("\"{}\" was changed, but {why}: it is scanned at its next open", Printable(path));
     share.log().line(Level::Notice, &text);
+}
+
+/// smbd has answered its client: starts the scans of the files that it has closed, and those that wait for their turn.
+pub fn start() {
+    look_at_closed_files();
+    start_what_waits();
 }
 
 /// Starts scans for as long as there are some and the queue lets them run.

@@ -15,8 +15,9 @@ use super::Answer;
 use super::check::Checking;
 use super::job::{Job, Stage};
 use crate::hooks::close::CloseScan;
-use crate::host::event::{self, Timer};
+use crate::host::event;
 use crate::host::park::RequestId;
+use crate::later::{self, Work};
 use crate::share::Share;
 
 /// Each scan that waits for its turn holds a descriptor. Beyond this many, a closed file is left to its next open.
@@ -25,36 +26,22 @@ pub(super) const MOST_WAITING: usize = 1000;
 /// How long the scan of a closed file may be put off so that its result can be kept.
 const LONGEST_REST: Duration = Duration::from_millis(100);
 
-/// The timer that starts what waits, rather than any one scan.
-pub(super) const EVERYBODY: Ticket = Ticket(0);
-
-/// The timer that writes results for other processes. The last number of all is that of the notices.
-pub(super) const RESULTS: Ticket = Ticket(u64::MAX - 1);
-
-/// The timer that closes connections to scanners that no scan has used for a while.
-pub(super) const CONNECTIONS: Ticket = Ticket(u64::MAX - 2);
-
-/// How long results are gathered, to be written in one transaction: what is written between a client's answer and its next
-/// request keeps that waiting. Another process that opens the same file within this time scans it once more.
-const GATHERING: Duration = Duration::from_millis(50);
-
-/// When somebody else is writing results: it takes them less than a millisecond.
-const ANOTHER_MOMENT: Duration = Duration::from_millis(5);
-
+/// What is under way in this process.
 #[derive(Default)]
 pub(super) struct Registry {
+    /// Which of the jobs run and which wait for their turn; those that rest are not in it.
     pub(super) queue: Queue,
+    /// All scans, but for one that makes progress at this moment.
     jobs: HashMap<Ticket, Job>,
+    /// Questions for versions of signatures. They need no turn.
     pub(super) checks: HashMap<Ticket, Checking>,
     requests: HashMap<RequestId, Request>,
     last_ticket: u64,
     /// Files that were closed a moment ago, not looked at yet.
     pub(super) closed: Vec<(Rc<Share>, CloseScan)>,
-    pub(super) starter: Option<Timer>,
     /// Those with results that are to be written for other processes.
     pub(super) with_results: Vec<Rc<Share>>,
-    pub(super) writer: Option<Timer>,
-    pub(super) closer: Option<Timer>,
+    /// Scans are being started, further up the stack.
     pub(super) is_starting: bool,
 }
 
@@ -100,7 +87,6 @@ impl Registry {
 
     /// The one whose time is up first comes first: finished in this order, most of them are in time.
     pub(super) fn take_all(&mut self) -> Vec<Job> {
-        self.starter = None;
         let mut jobs: Vec<Job> = mem::take(&mut self.jobs).into_values().collect();
         jobs.sort_by_key(|job| job.deadline);
         jobs
@@ -249,22 +235,15 @@ impl Registry {
         self.queue.remove(ticket);
         if self.queue.waiting() > 0 {
             // Not here: smbd is in the middle of freeing something.
-            self.start_soon();
+            later::plan(Work::StartScans);
         }
         self.jobs.remove(&ticket)
-    }
-
-    /// Has smbd's loop come back to what is to be done.
-    fn start_soon(&mut self) {
-        if self.starter.is_none() {
-            self.starter = Timer::new(Instant::now(), EVERYBODY);
-        }
     }
 
     pub(super) fn look_later(&mut self, share: &Rc<Share>, closed: CloseScan) {
         event::finish_at_exit();
         self.closed.push((share.clone(), closed));
-        self.start_soon();
+        later::plan(Work::StartScans);
     }
 
     /// Has the results of a share written, with those that come soon.
@@ -272,15 +251,7 @@ impl Registry {
         if !self.with_results.iter().any(|known| Rc::ptr_eq(known, share)) {
             self.with_results.push(share.clone());
         }
-        if self.writer.is_none() {
-            self.writer = Timer::new(Instant::now() + GATHERING, RESULTS);
-        }
-    }
-
-    /// The same after it was somebody else's turn.
-    pub(super) fn write_later(&mut self, shares: Vec<Rc<Share>>) {
-        self.with_results.extend(shares);
-        self.writer = Timer::new(Instant::now() + ANOTHER_MOMENT, RESULTS);
+        later::plan(Work::WriteResults);
     }
 
     /// After a panic: answers the requests whose scan got lost with it.
@@ -305,7 +276,6 @@ fn rest(identity: &Identity, granularity: Duration) -> Duration {
     if granularity > LONGEST_REST {
         return Duration::ZERO;
     }
-    let age = FileTime::now().0 - identity.ctime.0;
-    let age = Duration::from_nanos(u64::try_from(age).unwrap_or(0));
+    let age = FileTime::now().since(identity.ctime).unwrap_or_default();
     (granularity + Duration::from_millis(1)).saturating_sub(age)
 }

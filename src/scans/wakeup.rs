@@ -30,7 +30,7 @@ impl Wakeup {
     /// on with each sign of life: so an earlier one is left as it is.
     pub(super) fn at(&mut self, until: Instant, ticket: Ticket) {
         if self.timer.as_ref().is_none_or(|timer| timer.at() > until) {
-            self.timer = Timer::new(until, ticket);
+            self.timer = Timer::for_scan(until, ticket);
         }
     }
 

@@ -135,6 +135,17 @@ fn a_server_that_wants_to_hang_up_is_not_asked_on_that_connection() {
 }
 
 #[test]
+fn a_connection_that_a_close_has_waited_for_is_closed_too() {
+    let server = server("", &[]);
+    let smbd = share(server.spec());
+    let client = Client::connect(&smbd, SHARE);
+    client.write("a.txt", &clean(1, 5)).unwrap();
+    assert_eq!((server.connections(), server.complaints()), (1, Vec::new()));
+    eventually("it is closed", SOON, || (server.open_connections() == 0).then_some(()));
+    assert!(client.server().is_alive());
+}
+
+#[test]
 fn a_connection_that_nobody_uses_is_closed_while_the_client_stays() {
     let server = server("", &[]);
     let smbd = share(server.spec());

@@ -1,6 +1,6 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 
 use vscan_tests::clamd::THREAT;
 use vscan_tests::samples::eicar;
@@ -91,6 +91,52 @@ fn a_restore_removes_the_note() {
     let id = it.quarantine()[0].file_name().unwrap().to_str().unwrap().to_owned();
     it.smbd.vscanctl(&["quarantine", "restore", &id]).exits(0);
     assert!(it.path("bad.com").exists() && !it.path(NOTE).exists());
+}
+
+/// Has a file found infected that cannot have its note; all else is done and said as ever.
+#[track_caller]
+fn is_dealt_with_without_a_note(it: &Protected) {
+    it.plant("bad.com", &eicar());
+    it.refused("bad.com").refused_with("NT_STATUS_VIRUS_INFECTED");
+    assert!(!it.path("bad.com").exists());
+    assert_eq!(std::fs::read(&it.quarantine()[0]).unwrap(), eicar());
+    it.wait_for_line(
+        "bad.com",
+        &format!("is infected with {THREAT}: access denied; moved to quarantine as "),
+    );
+    it.wait_for_line("bad.com", "there is a note already");
+}
+
+#[test]
+fn a_file_that_has_the_notes_name_stays_as_it_is() {
+    let it = noted("");
+    std::fs::write(it.path(NOTE), "Ann's work").unwrap();
+    is_dealt_with_without_a_note(&it);
+    assert_eq!(std::fs::read(it.path(NOTE)).unwrap(), b"Ann's work");
+    let id = it.quarantine()[0].file_name().unwrap().to_str().unwrap().to_owned();
+    it.smbd.vscanctl(&["quarantine", "restore", &id]).exits(0);
+    assert_eq!(std::fs::read(it.path(NOTE)).unwrap(), b"Ann's work", "it is not taken for the note");
+}
+
+#[test]
+fn a_note_is_not_written_through_a_symlink_that_has_its_name() {
+    let it = noted("");
+    let target = it.smbd.path("passwords");
+    std::fs::write(&target, "root's").unwrap();
+    symlink(&target, it.path(NOTE)).unwrap();
+    is_dealt_with_without_a_note(&it);
+    assert_eq!(std::fs::read(&target).unwrap(), b"root's");
+    assert_eq!(std::fs::read_link(it.path(NOTE)).unwrap(), target);
+}
+
+#[test]
+fn a_note_makes_no_file_at_the_end_of_a_symlink_that_has_its_name() {
+    let it = noted("");
+    let target = it.smbd.path("nologin");
+    symlink(&target, it.path(NOTE)).unwrap();
+    is_dealt_with_without_a_note(&it);
+    assert!(!target.exists());
+    assert_eq!(std::fs::read_link(it.path(NOTE)).unwrap(), target);
 }
 
 #[test]

@@ -5,21 +5,23 @@ use vscan_tests::samples::{clean, eicar};
 
 use crate::protected::{Protected, SHARE, settle};
 
+const SHOWING_CONTENT: [u32; 8] = [
+    access::READ_DATA,
+    access::EXECUTE,
+    access::GENERIC_READ,
+    access::GENERIC_EXECUTE,
+    access::GENERIC_ALL,
+    access::MAXIMUM_ALLOWED,
+    access::READ_DATA | access::WRITE_DATA,
+    access::DELETE | access::EXECUTE,
+];
+
 #[test]
 fn every_right_that_shows_content_needs_a_verdict() {
     let it = Protected::with("infected file action = nothing");
     it.plant("bad.com", &eicar());
     let client = it.client();
-    for right in [
-        access::READ_DATA,
-        access::EXECUTE,
-        access::GENERIC_READ,
-        access::GENERIC_EXECUTE,
-        access::GENERIC_ALL,
-        access::MAXIMUM_ALLOWED,
-        access::READ_DATA | access::WRITE_DATA,
-        access::DELETE | access::EXECUTE,
-    ] {
+    for right in SHOWING_CONTENT {
         let opened = client.open("bad.com", Open::with_access(right)).wait();
         assert_eq!(opened.status, Status::VIRUS_INFECTED, "{right:#x}");
     }
@@ -32,16 +34,7 @@ fn the_same_rights_open_a_clean_file() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     settle(&path);
     let client = it.client();
-    for right in [
-        access::READ_DATA,
-        access::EXECUTE,
-        access::GENERIC_READ,
-        access::GENERIC_EXECUTE,
-        access::GENERIC_ALL,
-        access::MAXIMUM_ALLOWED,
-        access::READ_DATA | access::WRITE_DATA,
-        access::DELETE | access::EXECUTE,
-    ] {
+    for right in SHOWING_CONTENT {
         let handle = client.open("a.exe", Open::with_access(right)).wait().handle().unwrap();
         assert_eq!(client.read_at(handle, 0, 100).wait().data, clean(1, 100), "{right:#x}");
         assert_eq!(client.close(handle).wait().status, Status::OK);

@@ -68,12 +68,15 @@ pub fn recordings(scheme: &str) -> Vec<Recording> {
 }
 
 /// The name of the file, if a client can ask for it and a scanner is asked about it. A connection that breaks while
-/// content is sent cannot be replayed at will; the real clamd does that elsewhere.
+/// content is sent cannot be replayed at will; the real clamd does that elsewhere. smbd opens no sessions: those are for
+/// `vscanctl scan`.
 fn playable(recording: &Recording) -> Option<String> {
     let name = String::from_utf8(recording.path.strip_prefix(b"/share/")?.to_vec()).ok()?;
     let is_cut = recording.events.iter().any(|event| matches!(event, Event::ClientContentCut(_)));
     let is_plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic() && c != '\\' || c == ' ');
-    (is_plain && !is_cut && recording.size > 0 && !recording.events.is_empty()).then_some(name)
+    let is_in_session = recording.series.is_some();
+    (is_plain && !is_cut && !is_in_session && recording.size > 0 && !recording.events.is_empty())
+        .then_some(name)
 }
 
 impl Products {

@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::time::Duration;
 
 use rustix::process::Signal;
 use vscan_tests::clamd::Clamd;
@@ -152,7 +151,6 @@ fn new_signatures_end_results_for_all() {
     it.plant("a.doc", &clean(1, 100));
     it.client().read("a.doc").unwrap();
     it.scanner.version("ClamAV 1.4.6/27999");
-    std::thread::sleep(Duration::from_millis(150));
     eventually("a process that is new hears of them", SOON, || {
         new_connection_reads(&it, "a.doc").unwrap();
         (it.scanner.scans() == 2).then_some(())

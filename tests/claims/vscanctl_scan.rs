@@ -1,15 +1,19 @@
 //! `vscanctl scan`.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use vscan_tests::clamd::Clamd;
 use vscan_tests::module::vscanctl;
 use vscan_tests::samples::{clean, eicar, plant};
+use vscan_tests::share::Share;
+use vscan_tests::smbd::Smbd;
 use vscan_tests::vscanctl::Said;
 use vscan_tests::wait::{SOON, eventually};
 
-use crate::protected::Protected;
+use crate::protected::{Protected, SHARE, clamav_at, conf};
 
 fn scan(it: &Protected, more: &[&str]) -> Said {
     let share = it.smbd.dir("s").display().to_string();
@@ -82,12 +86,69 @@ fn a_scanner_that_is_down_ends_it_and_says_so() {
     for number in 0..200 {
         plant(&it.path(&format!("{number}.doc")), &clean(number, 100));
     }
-    let mut conf = crate::protected::conf("clamav:/nowhere/clamd.sock", "");
+    let mut conf = conf("clamav:/nowhere/clamd.sock", "");
     conf += "connect timeout = 1s\n";
     it.smbd.rewrite_conf("s", &conf);
     let said = scan(&it, &[]).exits(2).says(&["could not be scanned: cannot reach the scanner"]);
     assert!(said.err.contains("given up, because the scanner does not answer"), "{}", said.err);
     assert!(said.out.lines().count() < 150, "{}", said.out.lines().count());
+}
+
+/// Of these, every seventh is infected.
+fn plant_many(share: &Path, count: u64) {
+    for number in 0..count {
+        let (end, content) = if number % 7 == 3 { ("com", eicar()) } else { ("txt", clean(number, 500)) };
+        plant(&share.join(format!("{number}.{end}")), &content);
+    }
+}
+
+/// The results of `--json` by their words: of infected files, and of others.
+fn results(said: &Said) -> [Vec<String>; 2] {
+    let (files, _) = lines(said);
+    let is_infected = |line: &serde_json::Value| line["path"]["text"].as_str().unwrap().ends_with(".com");
+    [true, false].map(|infected| {
+        let of_them = files.iter().filter(|line| is_infected(line) == infected);
+        of_them.map(|line| line["result"].as_str().unwrap().to_owned()).collect()
+    })
+}
+
+#[test]
+fn a_connection_serves_many_files() {
+    let it = Protected::with("signature check interval = 0");
+    plant_many(&it.smbd.dir(SHARE), 490);
+    let [infected, others] = results(&scan(&it, &["--jobs", "2", "--json", "--verbose"]).exits(1));
+    assert_eq!((infected, others), (vec!["infected".to_owned(); 70], vec!["clean".to_owned(); 420]));
+    assert_eq!(it.scanner.scans(), 490);
+    assert!(it.scanner.connections() < 245, "{} connections", it.scanner.connections());
+    assert_eq!(it.scanner.open_connections(), 0);
+}
+
+#[test]
+fn a_clamd_that_is_started_anew_meanwhile_costs_verdicts_and_makes_none() {
+    let mut clamd = Clamd::new().start();
+    let conf = conf(&clamav_at(&clamd.socket()), "");
+    let smbd = Smbd::with(Share::vscan(SHARE, &conf));
+    plant_many(&smbd.dir(SHARE), 3500);
+    let share = smbd.dir(SHARE).display().to_string();
+    let arguments = ["scan", "--json", "--verbose", share.as_str()];
+    let scanned = |clamd: &mut Clamd, is_killed: bool| {
+        let running = smbd.vscanctl_command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let begun = clamd.log().len();
+        eventually("it is in the middle", SOON, || (clamd.log().len() > begun + 10_000).then_some(()));
+        if is_killed {
+            clamd.kill();
+            clamd.start();
+        }
+        Said::from(running.wait_with_output().unwrap())
+    };
+    let said = scanned(&mut clamd, true);
+    let [infected, others] = results(&said);
+    assert!(infected.iter().all(|result| result == "infected" || result == "error"), "{infected:?}");
+    assert!(others.iter().all(|result| result == "clean" || result == "error"), "{others:?}");
+    assert!(infected.contains(&"infected".to_owned()) && others.contains(&"error".to_owned()));
+    said.exits(1);
+    let [infected, others] = results(&scanned(&mut clamd, false).exits(1));
+    assert_eq!((infected, others), (vec!["infected".to_owned(); 500], vec!["clean".to_owned(); 3000]));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! A scanner that misbehaves to order.
 //!
 //! It speaks just enough of clamd's protocol to know where a request ends and answers PING and VERSION by itself
-//! (those are not counted); there are no sessions. In any other protocol, one read is one request. Every connection
-//! has a thread of its own, so any number of scans may wait at once.
+//! (those are not counted). In a session, it takes one request after the other. In any other protocol, one read is one
+//! request. Every connection has a thread of its own, so any number of scans may wait at once.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -49,10 +49,26 @@ pub enum Conduct {
     Relay(PathBuf),
 }
 
+impl Conduct {
+    /// Whether a session goes on after an answer.
+    fn serves_sessions(&self) -> bool {
+        match self {
+            Self::Clean | Self::Infected(_) | Self::Relay(_) => true,
+            Self::CloseAtOnce
+            | Self::CloseAfterRequest
+            | Self::NeverRead
+            | Self::NeverAnswer
+            | Self::Answer(_)
+            | Self::AnswerSlowly(..) => false,
+        }
+    }
+}
+
 /// What the test changes while connections are served.
 struct Script {
     conduct: Conduct,
     delay: Duration,
+    before_answers: Option<Arc<dyn Fn() + Send + Sync>>,
     /// Answers to requests with these bytes in them are held; an empty list of bytes is in all of them.
     held: Option<Vec<u8>>,
     version: String,
@@ -107,6 +123,7 @@ impl FakeDaemon {
         let script = Script {
             conduct,
             delay: Duration::ZERO,
+            before_answers: None,
             held: None,
             version: "ClamAV 1.4.6".to_owned(),
             over: false,
@@ -141,6 +158,11 @@ impl FakeDaemon {
     /// Thinks that long before each answer.
     pub fn delay(&self, delay: Duration) {
         self.shared.change(|script| script.delay = delay);
+    }
+
+    /// Does this before each answer, when it is too late for the answer to be about it.
+    pub fn before_answers(&self, work: impl Fn() + Send + Sync + 'static) {
+        self.shared.change(|script| script.before_answers = Some(Arc::new(work)));
     }
 
     /// Keeps all answers back until [`FakeDaemon::release`].
@@ -268,7 +290,19 @@ impl Shared {
             | Conduct::AnswerSlowly(..)
             | Conduct::Relay(_) => {}
         }
-        let request = Request::read(line)?;
+        let mut session = None;
+        loop {
+            let request = Request::read(line, session)?;
+            session = request.session();
+            self.answer(line, request, &conduct)?;
+            if session.is_none() || !conduct.serves_sessions() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Answers one request.
+    fn answer(&self, line: &Line, request: Request, conduct: &Conduct) -> io::Result<()> {
         let version = self.script.lock().unwrap().version.clone();
         if let Some(answer) = request.small_talk(&version) {
             return line.writer().write_all(&answer);
@@ -280,13 +314,13 @@ impl Shared {
             Conduct::NeverAnswer => return self.wait_for_the_end(),
             Conduct::Clean => request.judged("OK"),
             Conduct::Infected(threat) => request.judged(&format!("{threat} FOUND")),
-            Conduct::Relay(clamd) => request.ask(&clamd)?,
-            Conduct::Answer(bytes) => bytes,
+            Conduct::Relay(clamd) => request.ask(clamd)?,
+            Conduct::Answer(bytes) => bytes.clone(),
             Conduct::AnswerSlowly(bytes, piece, pause) => {
                 self.think(&request);
-                return bytes.chunks(piece).try_for_each(|part| {
+                return bytes.chunks(*piece).try_for_each(|part| {
                     line.writer().write_all(part)?;
-                    self.pause(pause);
+                    self.pause(*pause);
                     Ok(())
                 });
             }
@@ -295,11 +329,15 @@ impl Shared {
         line.writer().write_all(&answer)
     }
 
-    /// The delay, and then until released.
+    /// The delay, what is to be done before answers, and then until released.
     fn think(&self, request: &Request) {
         self.change(|script| script.answers += 1);
         let delay = self.script.lock().unwrap().delay;
         self.pause(delay);
+        let work = self.script.lock().unwrap().before_answers.clone();
+        if let Some(work) = work {
+            work();
+        }
         let script = self.script.lock().unwrap();
         let holds = |script: &mut Script| {
             !script.over && script.held.as_deref().is_some_and(|needle| request.holds(needle))

@@ -325,9 +325,10 @@ impl Smbd {
         Process(self.daemon.pid())
     }
 
-    /// The process that serves the client whose end of the connection is this local port.
+    /// The process that serves the client whose end of the connection is this local port. Under valgrind, smbd takes its time to
+    /// begin.
     pub fn serving(&self, client_port: u16) -> Process {
-        eventually("some smbd serves the client", SOON, || {
+        eventually("some smbd serves the client", SOON * 5, || {
             let socket = format!("socket:[{}]", self.socket_inode(client_port)?);
             self.process().children().into_iter().find(|p| p.descriptors().contains(&socket))
         })

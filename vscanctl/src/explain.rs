@@ -355,8 +355,7 @@ impl Asked<'_> {
 }
 
 fn spoken(stored: FileTime) -> String {
-    let seconds = (FileTime::now().0 - stored.0) / 1_000_000_000;
-    output::age(u64::try_from(seconds).unwrap_or(0))
+    output::age(FileTime::now().since(stored).unwrap_or_default().as_secs())
 }
 
 /// The setting's name, where there is one.

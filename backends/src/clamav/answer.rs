@@ -24,7 +24,13 @@ const LIMITS: [&[u8]; 3] = [b"size limit exceeded", b"Time limit reached", b"CL_
 
 /// What one line of clamd says. Lines are read from their end, where the verdict is.
 pub(super) fn judge(line: &[u8], request: Request) -> Outcome {
-    let Some(about_file) = after_label(line, request.command) else { return judge_unlabelled(line) };
+    let answer = match request.number {
+        Some(number) => line.strip_prefix(format!("{number}: ").as_bytes()),
+        None => Some(line),
+    };
+    let Some(about_file) = answer.and_then(|answer| after_label(answer, request.command)) else {
+        return judge_unlabelled(answer.unwrap_or(line));
+    };
     if let Some(name) = about_file.strip_suffix(b" FOUND") {
         return Ok(threat(name));
     }
@@ -56,7 +62,7 @@ fn after_label(line: &[u8], command: Command) -> Option<&[u8]> {
 /// An answer that names no file.
 fn judge_unlabelled(line: &[u8]) -> Outcome {
     if skip_digits(line).is_some_and(|rest| rest.starts_with(b": ")) {
-        let text = format!("{} answers another request, in a session that nobody opened", quoted(line));
+        let text = format!("{} answers another request than ours", quoted(line));
         return Err(Fault::Misbehaved(text.into()));
     }
     if line == b"INSTREAM size limit exceeded. ERROR" || contains_any(line, &DAEMON_TROUBLE) {

@@ -1,10 +1,12 @@
 use super::*;
 use crate::testing::{
     Delivery, FILE, assert_blamed, assert_recorded, clean_replies_of_noise, is_minor, judge_everywhere,
-    play_reply,
+    last_step, play_reply,
 };
 use crate::transcript::Blame;
 use crate::verdict::{MinorErrorKind, ThreatName, Verdict};
+
+const IN_SESSION: Object<'static> = Object { series: Some(0), ..FILE };
 
 fn over_unix() -> Box<dyn Scanner> {
     new("/run/clamav/clamd.ctl".parse().unwrap())
@@ -212,6 +214,104 @@ fn asks_for_the_version_of_the_signatures() {
     for reply in [b"COMMAND UNAVAILABLE\0".as_slice(), b"UNKNOWN COMMAND\0", b"\0", &[b'x'; 70_000]] {
         assert!((query.answer)(reply).unwrap().is_err());
     }
+}
+
+/// What is said about files one after the other in one session, split everywhere: the last of these answers decides.
+fn in_session(answers: &[&[u8]]) -> Vec<Step> {
+    let step = |(before, answer): (u64, &&[u8])| {
+        let object = Object { series: Some(before), ..FILE };
+        let end = |delivery| last_step(&*over_unix(), &object, &[], answer, delivery);
+        for delivery in (1..answer.len()).map(Delivery::SplitAt).chain([Delivery::Pieces(1)]) {
+            assert_eq!(ended(end(delivery)).0, ended(end(Delivery::Whole)).0, "{}", answer.escape_ascii());
+        }
+        end(Delivery::Whole)
+    };
+    (0..).zip(answers).map(step).collect()
+}
+
+/// The outcome, and whether the session goes on.
+fn ended(step: Step) -> (Outcome, bool) {
+    match step {
+        Step::Rest(verdict) => (Ok(verdict), true),
+        Step::Done(outcome) => (outcome, false),
+        Step::Ask(..) | Step::Run(..) => panic!("that is no end"),
+    }
+}
+
+#[test]
+fn a_session_goes_on_after_each_verdict() {
+    let answers: [&[u8]; 5] = [
+        b"1: fd[11]: OK\0",
+        b"2: fd[11]: X FOUND\0",
+        b"3: fd[9]: Not a regular file ERROR\0",
+        b"4: fd[11]: Heuristics.Encrypted.PDF FOUND\0",
+        b"5: fd[11]: OK\0",
+    ];
+    let ends: Vec<(Outcome, bool)> = in_session(&answers).into_iter().map(ended).collect();
+    assert!(ends.iter().all(|(_, goes_on)| *goes_on), "{ends:?}");
+    let outcomes: Vec<Outcome> = ends.into_iter().map(|(outcome, _)| outcome).collect();
+    assert_eq!((&outcomes[0], &outcomes[1]), (&Ok(Verdict::Clean), &infected("X")));
+    assert!(is_minor(MinorErrorKind::NotScannable, &outcomes[2]));
+    assert!(is_minor(MinorErrorKind::Encrypted, &outcomes[3]));
+    assert_eq!(outcomes[4], Ok(Verdict::Clean));
+}
+
+#[test]
+fn an_answer_counts_only_under_the_number_of_its_request() {
+    let second = |answer: &[u8]| ended(in_session(&[b"1: fd[11]: OK\0", answer]).remove(1));
+    for answer in ["1: fd[11]: OK", "3: fd[11]: OK", "3: fd[11]: X FOUND", "02: fd[11]: OK", "22: fd[11]: OK"]
+    {
+        let (outcome, goes_on) = second(format!("{answer}\0").as_bytes());
+        assert_blamed(Blame::Misbehaved, &outcome);
+        assert!(!goes_on, "{answer}");
+    }
+    let others =
+        "fd[11]: OK|2 fd[11]: OK|2:fd[11]: OK| 2: fd[11]: OK|2: OK|2: stream: OK|2: fd[11]: ok|2: PONG";
+    for answer in others.split('|') {
+        let (outcome, goes_on) = second(format!("{answer}\0").as_bytes());
+        assert_blamed(Blame::Garbled, &outcome);
+        assert!(!goes_on, "{answer}");
+    }
+    assert_blamed(Blame::Garbled, &second(b"2: Command invalid inside IDSESSION. ERROR\0").0);
+    for answer in
+        ["2: No file descriptor received. ERROR\0", "COMMAND READ TIMED OUT\n", "2: 2: fd[11]: OK\0"]
+    {
+        assert_blamed(Blame::Misbehaved, &second(answer.as_bytes()).0);
+    }
+    // By itself, nothing has a number.
+    assert_blamed(Blame::Misbehaved, &fildes(b"1: fd[11]: OK\0"));
+}
+
+#[test]
+fn a_session_that_ends_or_says_more_is_over() {
+    let first = |answer: &[u8]| ended(in_session(&[answer]).remove(0));
+    let answer = b"1: fd[11]: OK\0";
+    for length in 0..answer.len() {
+        assert_blamed(Blame::Transport, &first(&answer[..length]).0);
+    }
+    assert_eq!(first(b"1: fd[11]: X FOUND"), (infected("X"), false));
+    for more in ["1: fd[11]: OK\0", "2: fd[11]: OK\0", "COMMAND READ TIMED OUT\n"] {
+        let both = [answer, more.as_bytes()].concat();
+        let end = ended(last_step(&*over_unix(), &IN_SESSION, &[], &both, Delivery::Whole));
+        assert_blamed(Blame::Misbehaved, &end.0);
+    }
+    for end in ["\n", "\0", "\0 "] {
+        let both = [b"1: fd[11]: OK".as_slice(), end.as_bytes()].concat();
+        let step = last_step(&*over_unix(), &IN_SESSION, &[], &both, Delivery::Whole);
+        assert_eq!(ended(step), (Ok(Verdict::Clean), end == "\0"), "{end:?}");
+    }
+}
+
+#[test]
+fn only_a_descriptor_is_passed_in_a_session() {
+    assert!(over_unix().has_sessions() && !over_tcp().has_sessions());
+    let asks = |before| match over_unix().begin(&Object { series: before, ..FILE }) {
+        Step::Ask(Ask::PassDescriptor(bytes), _) => bytes,
+        Step::Ask(..) | Step::Done(_) | Step::Rest(_) | Step::Run(..) => panic!("passes a descriptor"),
+    };
+    assert_eq!(asks(None), b"zFILDES\0\0".as_slice());
+    assert_eq!(asks(Some(0)), b"zIDSESSION\0zFILDES\0\0".as_slice());
+    assert_eq!(asks(Some(1)), b"zFILDES\0\0".as_slice());
 }
 
 #[test]

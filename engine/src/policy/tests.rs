@@ -83,6 +83,17 @@ fn refuses_files_over_the_limit_only_when_told_to_and_enforcing() {
 }
 
 #[test]
+fn what_is_known_goes_before_the_limit_only_if_nothing_is_said_of_it() {
+    for (over_the_limit, rest, is_said) in
+        [("deny", "", true), ("deny", "enforce = no", true), ("allow", "", false)]
+    {
+        let text = format!("max file size = 1M\nfiles over the limit = {over_the_limit}\n{rest}");
+        let rules = rules(&text);
+        assert_eq!((refuses_size(MIB + 1, &rules), refuses_size(MIB, &rules)), (is_said, false), "{text}");
+    }
+}
+
+#[test]
 fn excluded_files_are_not_refused_for_their_size() {
     let deny = "max file size = 1M\nfiles over the limit = deny\n";
     for text in ["exclude paths = a", "exclude file types = image/png"] {

@@ -10,7 +10,7 @@ use super::{Place, Protection};
 use crate::cache::{Circumstances, Known};
 use crate::counters::Event;
 use crate::fingerprint::Fingerprint;
-use crate::identity::{FileTime, Identity};
+use crate::identity::{FileKey, FileTime, Identity};
 use crate::scan::blocking;
 use crate::scan::version::Check;
 use crate::settings::{Lifetime, Settings};
@@ -19,6 +19,14 @@ use crate::sys::lease::{Writers, writers};
 
 /// Results that have no version of the signatures yet; beyond this, they are not shared.
 const MOST_UNVERSIONED: usize = 256;
+
+/// One of them.
+pub(super) struct Unversioned {
+    key: Key,
+    entry: Entry,
+    /// The signatures as this process counted them then: what has voided its other results has voided this one.
+    counted: u64,
+}
 
 /// How long a result is believed whose signatures have no version: nobody would notice newer ones.
 const LONGEST_UNVERSIONED: Duration = Duration::from_secs(60 * 60);
@@ -53,43 +61,72 @@ impl Protection {
         self.shared.as_deref()
     }
 
-    /// What is known of the file in exactly this state.
-    pub(super) fn recall(&self, place: &Place<'_>, identity: &Identity) -> Option<Known> {
-        let signatures = self.signatures();
-        if let Some(known) =
-            self.cache.borrow_mut().lookup(identity, signatures, self.lifetime(), Instant::now())
-        {
-            self.count(Event::HitOwn);
-            return Some(known);
-        }
+    /// What this process knows of the file in exactly this state.
+    pub(super) fn recall(&self, identity: &Identity) -> Option<Known> {
+        let now = Instant::now();
+        let signatures = self.signatures(now);
+        let known = self.cache.borrow_mut().lookup(identity, signatures, self.lifetime(), now)?;
+        self.count(Event::HitOwn);
+        Some(known)
+    }
+
+    /// What others know. This process remembers it.
+    pub(super) fn recall_shared(&self, place: &Place<'_>, identity: &Identity) -> Option<Known> {
         let open = || openat(CWD, place.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
-        let entry = self.recall_shared(identity, open)?;
-        let age = u64::try_from(FileTime::now().0 - entry.stored.0).unwrap_or(0);
-        if let Some(stored) = Instant::now().checked_sub(Duration::from_nanos(age)) {
-            self.cache.borrow_mut().learn(*identity, entry.known.clone(), signatures, stored);
-        }
+        let (entry, signatures) = self.ask_others(identity, open)?;
+        self.learn(*identity, &entry, signatures);
         Some(entry.known)
     }
 
-    fn recall_shared(&self, identity: &Identity, open: impl FnOnce() -> Option<OwnedFd>) -> Option<Entry> {
+    /// Remembers what others know, under the signatures as this process has counted them before it asked.
+    pub(super) fn learn(&self, identity: Identity, entry: &Entry, signatures: u64) {
+        let age = FileTime::now().since(entry.stored).unwrap_or_default();
+        if let Some(stored) = Instant::now().checked_sub(age) {
+            self.cache.borrow_mut().learn(identity, entry.known.clone(), signatures, stored);
+        }
+    }
+
+    /// What others know, and this process's count of signatures before they were asked.
+    pub(super) fn ask_others(
+        &self,
+        identity: &Identity,
+        open: impl FnOnce() -> Option<OwnedFd>,
+    ) -> Option<(Entry, u64)> {
         let shared = self.shared.as_deref()?;
         let key = shared.key(identity.key, self.scanners, open)?;
         let lifetime = self.lifetime();
         let question = || Some(Question { key, identity, signatures: self.shared_signatures()?, lifetime });
-        let look = || Some(shared.lookup(&question()?, self.log()));
-        let mut found = look()?;
+        let neighbours = self.neighbours.of(key).filter(|_| self.cache.borrow().has_room());
+        let look = || {
+            // First: whatever is flushed from here on must not be remembered as if it had been found out later.
+            let signatures = self.signatures(Instant::now());
+            let learn = |neighbour: Key, entry: Entry| {
+                let key = FileKey { ino: neighbour.ino, ..identity.key };
+                // What this process has found out itself is newer.
+                if !self.cache.borrow().has(&key) {
+                    self.learn(Identity { key, ..entry.identity }, &entry, signatures);
+                }
+            };
+            let question = question()?;
+            let found = match &neighbours {
+                Some(neighbours) => shared.lookup_with(&question, neighbours, learn, self.log()),
+                None => shared.lookup(&question, self.log()),
+            };
+            Some((found, signatures))
+        };
+        let (mut found, mut signatures) = look()?;
         if let (Lookup::OtherSignatures, Some(interval)) = (&found, self.settings.signature_check_interval) {
             // Somebody knows of new signatures before us, or we before somebody.
             self.pool.adopt_all(interval, Instant::now(), &|spec| self.heard(spec), self.log());
-            found = look()?;
+            (found, signatures) = look()?;
         }
         if let Lookup::Known(entry) = found {
             self.count(Event::HitShared);
-            return Some(entry);
+            return Some((entry, signatures));
         }
         let entry = shared.lookup_at_server(&question()?, self.log(), &*self.privilege)?;
         self.count(Event::HitServer);
-        Some(entry)
+        Some((entry, signatures))
     }
 
     /// How long a result may be used: `lru file entry lifetime`, but not for long if nothing tells of new signatures.
@@ -115,20 +152,23 @@ impl Protection {
         if !identity.shows_changes_since(scan.began, scan.granularity) {
             return;
         }
+        let current = self.signatures(Instant::now());
+        if scan.signatures != current {
+            // Void already, whatever has come of it.
+            return;
+        }
         let Some(shared) = self.shared.as_deref() else { return };
         let open = || file.as_fd().try_clone_to_owned().ok();
         let Some(key) = shared.key(identity.key, self.scanners, open) else { return };
-        let took =
-            u64::try_from(FileTime::now().0 - scan.began.0).map_or(Duration::ZERO, Duration::from_nanos);
+        let took = FileTime::now().since(scan.began).unwrap_or_default();
         let entry = |signatures| Entry { identity, known, signatures, stored: FileTime::now(), took };
         // The first version that is heard of is that of the scans before.
-        let since = || self.shared_signatures().filter(|_| scan.signatures == self.signatures());
-        match scan.shared_signatures.or_else(since) {
+        match scan.shared_signatures.or_else(|| self.shared_signatures()) {
             Some(signatures) => shared.store(key, entry(signatures)),
             None => {
                 let mut unversioned = self.unversioned.borrow_mut();
                 if unversioned.len() < MOST_UNVERSIONED {
-                    unversioned.push((key, entry(0)));
+                    unversioned.push(Unversioned { key, entry: entry(0), counted: current });
                 }
             }
         }
@@ -152,8 +192,7 @@ impl Protection {
 
     fn heard(&self, spec: &str) -> Option<(String, Duration)> {
         let Version { text, heard } = self.shared.as_deref()?.version(spec, self.log())?;
-        let age = u64::try_from(FileTime::now().0 - heard.0).ok()?;
-        Some((text, Duration::from_nanos(age)))
+        Some((text, FileTime::now().since(heard)?))
     }
 
     /// A question for the version of a scanner's signatures, if one is due: the caller drives it, beside its scans, and
@@ -175,7 +214,9 @@ impl Protection {
             shared.store_version(&spec, Version { text, heard: FileTime::now() });
         }
         if let Some(signatures) = self.shared_signatures() {
-            for (key, entry) in self.unversioned.take() {
+            let current = self.signatures(Instant::now());
+            let still_count = |result: &Unversioned| result.counted == current;
+            for Unversioned { key, entry, .. } in self.unversioned.take().into_iter().filter(still_count) {
                 shared.store(key, Entry { signatures, ..entry });
             }
         }

@@ -43,6 +43,15 @@ struct About {
     path: Vec<u8>,
 }
 
+/// On which connection a scanner is asked.
+#[derive(Clone, Copy)]
+enum Line {
+    /// One that an earlier scan has left, or one that later scans may have.
+    Any,
+    /// A fresh one, and no session.
+    ItsOwn,
+}
+
 /// What the end of an exchange leads to.
 pub enum Settled {
     /// The file has changed meanwhile, or another scanner is to be asked: this scan goes on.
@@ -113,7 +122,7 @@ impl Protection {
     fn attempt(&self, file: OwnedFd, path: Vec<u8>, deadline: Instant, attempt: u32) -> Scan {
         // All before the scan: whatever happens to the file from here on makes a difference at the end.
         let began = FileTime::now();
-        let signatures = self.signatures();
+        let signatures = self.signatures(Instant::now());
         let shared_signatures = self.shared_signatures();
         let identity = identity_of(file.as_fd());
         // A mapped file can be written to without a trace if that has begun before the scan; whoever comes later leaves one.
@@ -121,7 +130,7 @@ impl Protection {
         let now = Instant::now();
         let mut round = Round::default();
         let exchange = match self.pool.next(&mut round, now) {
-            Some(member) => self.ask(member, file, &path, &identity, deadline),
+            Some(member) => self.ask(member, Line::Any, file, &path, &identity, deadline),
             // The round knows why.
             None => Exchange::failed(file, Fault::Caller("nobody was asked".into()), self.timeouts(), now),
         };
@@ -143,6 +152,7 @@ impl Protection {
     fn ask(
         &self,
         member: &Member,
+        line: Line,
         file: OwnedFd,
         path: &[u8],
         identity: &Identity,
@@ -164,8 +174,15 @@ impl Protection {
             (Takes::Path, Some(_)) => self.settings.path_map.seen_by_scanner(path),
             (Takes::Path | Takes::Descriptor | Takes::Stream | Takes::Copy, _) => path.into(),
         };
-        let object = Object { asked_at: self.pool.age(now), ..Object::new(&path, identity.size) };
-        let kept = member.connections().take(now);
+        let (kept, has_sessions) = match line {
+            Line::Any => (member.connections().take(now), self.opens_sessions && scanner.has_sessions()),
+            Line::ItsOwn => (None, false),
+        };
+        let series = match &kept {
+            Some(used) => used.series.map(|series| series.scans),
+            None => has_sessions.then_some(0),
+        };
+        let object = Object { asked_at: self.pool.age(now), series, ..Object::new(&path, identity.size) };
         Exchange::new(scanner, kept, file, &object, timeouts, deadline, now)
     }
 
@@ -224,9 +241,9 @@ impl Protection {
         let was_stale = exchange.was_stale();
         let (file, connection) = exchange.end();
         if was_stale && let Some(member) = self.pool.asked(&round) {
-            // That is no news of the scanner. Without those that are kept, a fresh connection is made.
+            // That is no news of the scanner.
             member.connections().close();
-            let exchange = self.ask(member, file, &about.path, &identity, deadline);
+            let exchange = self.ask(member, Line::ItsOwn, file, &about.path, &identity, deadline);
             return Settled::Again(Box::new(Scan { exchange, round, about }));
         }
         let tell = |change| self.tell_change(change, context);
@@ -249,7 +266,7 @@ impl Protection {
             && now < deadline
             && let Some(member) = self.pool.next(&mut round, now)
         {
-            let exchange = self.ask(member, file, &about.path, &identity, deadline);
+            let exchange = self.ask(member, Line::Any, file, &about.path, &identity, deadline);
             return Settled::Again(Box::new(Scan { exchange, round, about }));
         }
         Settled::Ended(self.end(file, round, &about, changed))
@@ -288,8 +305,8 @@ impl Protection {
     }
 
     /// A number that changes with anything that voids all results.
-    pub(super) fn signatures(&self) -> u64 {
-        if let Some(file) = self.epoch.look(Instant::now(), &*self.privilege) {
+    pub(super) fn signatures(&self, now: Instant) -> u64 {
+        if let Some(file) = self.epoch.look(now, &*self.privilege) {
             let text = format!("{} was touched: earlier results are void", file.display());
             self.log().line(Level::Notice, &text);
         }

@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use vscan_backends::command::CommandOptions;
 
 use super::*;
+use crate::identity::{FileKey, FileTime};
 use crate::log::Level;
 use crate::notify::Unheard;
 use crate::privilege::AsIs;
 use crate::settings::{Lifetime, ScannerMode};
+use crate::shared::Entry;
 
 /// What a daemon says to a command; None hangs up.
 type Answers = Box<dyn FnMut(&str) -> Option<String> + Send>;
@@ -56,10 +58,36 @@ impl Daemon {
     }
 }
 
+/// A daemon with sessions: says these answers one after the other on each connection, and hangs up. What it was asked ends
+/// with an empty question if it was not asked for all of them.
+fn in_sessions(mut connections: Vec<Vec<&'static str>>) -> Daemon {
+    let home = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(home.path().join("clamd")).unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = asked.clone();
+    thread::spawn(move || {
+        while !connections.is_empty() {
+            let (mut stream, _) = listener.accept().unwrap();
+            for answer in connections.remove(0) {
+                let command = command(&mut stream);
+                heard.lock().unwrap().push(command.clone());
+                if command.is_empty() {
+                    return;
+                }
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+            // Nothing that is asked now is answered.
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = stream.read(&mut [0; 64]);
+        }
+    });
+    Daemon { home, asked }
+}
+
 fn command(stream: &mut UnixStream) -> String {
     let mut bytes = [0; 64];
     let count = stream.read(&mut bytes).unwrap();
-    String::from_utf8_lossy(&bytes[1..count]).trim_end_matches('\0').to_owned()
+    String::from_utf8_lossy(bytes[..count].get(1..).unwrap_or_default()).trim_end_matches('\0').to_owned()
 }
 
 struct Silent;
@@ -116,11 +144,11 @@ impl Bench {
 
     /// Whether the file would still be known as clean if it had been scanned so long ago.
     fn knows_after(&self, age: Duration) -> bool {
-        let path = self.file.as_os_str().as_bytes();
         let identity = identity_of(std::fs::File::open(&self.file).unwrap().as_fd());
-        let (signatures, stored) = (self.protection.signatures(), Instant::now().checked_sub(age).unwrap());
+        let now = Instant::now();
+        let (signatures, stored) = (self.protection.signatures(now), now.checked_sub(age).unwrap());
         self.protection.cache.borrow_mut().learn(identity, Known::Clean, signatures, stored);
-        self.protection.recall(&Place { path, path_in_share: path }, &identity) == Some(Known::Clean)
+        self.protection.recall(&identity) == Some(Known::Clean)
     }
 
     fn allows(&self) -> bool {
@@ -130,6 +158,52 @@ impl Bench {
 
 const CLEAN: &str = "fd[9]: OK";
 const FOUND: &str = "fd[9]: Evil FOUND";
+
+/// Opens so many files at a bench of these connections; whether each was allowed, and what the daemon was asked.
+fn opened_in_sessions(files: usize, connections: Vec<Vec<&'static str>>) -> (Vec<bool>, Vec<String>) {
+    loop {
+        let daemon = in_sessions(connections.clone());
+        let mut bench = Bench::new(&[&daemon], ScannerMode::First);
+        bench.protection = bench.protection.in_sessions();
+        bench.protection.cache = RefCell::new(Cache::new(0));
+        let allowed = (0..files).map(|_| bench.allows()).collect();
+        let asked = daemon.asked.lock().unwrap().clone();
+        // On a machine that is busy, the time of a session may be over before the last file.
+        if !asked.contains(&String::new()) {
+            return (allowed, asked);
+        }
+    }
+}
+
+const FIRST: &str = "IDSESSION\0zFILDES";
+
+#[test]
+fn one_file_after_the_other_is_asked_about_in_a_session() {
+    let answers = vec!["1: fd[9]: OK\0", "2: fd[9]: Evil FOUND\0", "3: fd[9]: OK\0"];
+    let (allowed, asked) = opened_in_sessions(3, vec![answers]);
+    assert_eq!(allowed, [true, false, true]);
+    assert_eq!(asked, [FIRST, "FILDES", "FILDES"]);
+}
+
+#[test]
+fn what_fails_in_a_session_is_asked_once_more_by_itself() {
+    for failure in
+        ["", "1: fd[9]: OK\0", "2: fd[9]", "3: fd[9]: OK\0", "2: what?\0", "COMMAND READ TIMED OUT\n"]
+    {
+        for (verdict, is_clean) in [("fd[9]: OK\0", true), ("fd[9]: Evil FOUND\0", false)] {
+            let connections = vec![vec!["1: fd[9]: OK\0", failure], vec![verdict], vec!["1: fd[9]: OK\0"]];
+            let (allowed, asked) = opened_in_sessions(3, connections);
+            assert_eq!(allowed, [true, is_clean, true], "{failure:?}");
+            assert_eq!(asked, [FIRST, "FILDES", "FILDES", FIRST], "{failure:?}");
+        }
+        let (allowed, asked) = opened_in_sessions(2, vec![vec!["1: fd[9]: OK\0", failure], vec![failure]]);
+        assert_eq!(
+            (allowed, asked.len()),
+            (vec![true, false], 3),
+            "{failure:?}: nothing but a verdict is one"
+        );
+    }
+}
 
 #[test]
 fn the_next_scanner_is_asked_within_the_same_scan() {
@@ -296,4 +370,113 @@ fn check(bench: &Bench) {
     let mut check = bench.protection.begin_check().unwrap();
     let outcome = crate::scan::blocking::run(&mut check.exchange, &AsIs);
     bench.protection.finish_check(check, &outcome);
+}
+
+#[test]
+fn what_others_know_of_a_files_neighbours_is_taken_along() {
+    let daemon = Daemon::saying(CLEAN);
+    let mut bench = Bench::new(&[&daemon], ScannerMode::First);
+    let home = tempfile::tempdir().unwrap();
+    let shared = SharedCache::open(&home.path().join("cache"), 1000, &Silent, &AsIs);
+    bench.protection.settings.signature_check_interval = None;
+    bench.protection.shared = Some(shared.clone());
+    let protection = &bench.protection;
+    let open = || std::fs::File::open(&bench.file).unwrap();
+    let real = identity_of(open().as_fd());
+    let file = |ino| Identity { key: FileKey { ino, ..real.key }, ..real };
+    for ino in 1000..1100 {
+        let key = shared.key(file(ino).key, protection.scanners, || Some(open().into())).unwrap();
+        let signatures = protection.shared_signatures().unwrap();
+        let (stored, took) = (FileTime::now(), Duration::ZERO);
+        shared.store(key, Entry { identity: file(ino), known: Known::Clean, signatures, stored, took });
+    }
+    while shared.write_pending(&Silent, &AsIs) {}
+
+    let path = bench.file.as_os_str().as_bytes();
+    let place = Place { path, path_in_share: path };
+    let clean = Some(Known::Clean);
+    assert_eq!(protection.recall_shared(&place, &file(1001)), clean);
+    assert_eq!(protection.recall(&file(1002)), None, "it may have been the only one of its folder");
+    assert_eq!(protection.recall_shared(&place, &file(1003)), clean);
+    for (ino, known) in [(1002, true), (1023, true), (1024, false)] {
+        assert_eq!(protection.recall(&file(ino)).is_some(), known, "{ino}");
+    }
+    assert_eq!(protection.recall(&Identity { size: real.size + 1, ..file(1005) }), None, "it has changed");
+}
+
+#[test]
+fn what_is_flushed_while_others_are_asked_is_not_remembered() {
+    let daemon = Daemon::saying(CLEAN);
+    let mut bench = Bench::new(&[&daemon], ScannerMode::First);
+    let home = tempfile::tempdir().unwrap();
+    let shared = SharedCache::open(&home.path().join("cache"), 1000, &Silent, &AsIs);
+    let counters = Counters::open(&home.path().join("counters")).unwrap();
+    bench.protection.settings.signature_check_interval = None;
+    bench.protection.shared = Some(shared.clone());
+    bench.protection.counters = Some(counters.share("s"));
+    let protection = &bench.protection;
+    let open = || Some(std::fs::File::open(&bench.file).unwrap().into());
+    let identity = identity_of(std::fs::File::open(&bench.file).unwrap().as_fd());
+    let key = shared.key(identity.key, protection.scanners, open).unwrap();
+    let signatures = protection.shared_signatures().unwrap();
+    let (stored, took) = (FileTime::now(), Duration::ZERO);
+    shared.store(key, Entry { identity, known: Known::Clean, signatures, stored, took });
+    while shared.write_pending(&Silent, &AsIs) {}
+
+    for is_flushed in [false, true] {
+        let (entry, signatures) = protection.ask_others(&identity, open).unwrap();
+        if is_flushed {
+            counters.flush();
+        }
+        protection.learn(identity, &entry, signatures);
+        assert_eq!(protection.recall(&identity).is_none(), is_flushed);
+    }
+}
+
+/// When all results are flushed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Flushed {
+    Never,
+    InTheScan,
+    BeforeItsVersionIsKnown,
+}
+
+/// Whether others learn of a result, as far as this process had heard of a version when the scan began.
+fn is_shared(flushed: Flushed, had_heard: bool) -> bool {
+    let home = tempfile::tempdir().unwrap();
+    let counters = Counters::open(&home.path().join("counters")).unwrap();
+    let theirs = counters.clone();
+    let daemon = Daemon::new(Box::new(move |command| {
+        if command == "VERSION" {
+            return Some("ClamAV 1/1".to_owned());
+        }
+        if flushed == Flushed::InTheScan {
+            theirs.flush();
+        }
+        Some(CLEAN.to_owned())
+    }));
+    let mut bench = Bench::new(&[&daemon], ScannerMode::First);
+    let shared = SharedCache::open(&home.path().join("cache"), 1000, &Silent, &AsIs);
+    bench.protection.shared = Some(shared.clone());
+    bench.protection.counters = Some(counters.share("s"));
+    if had_heard {
+        check(&bench);
+    }
+    assert!(bench.allows());
+    if flushed == Flushed::BeforeItsVersionIsKnown {
+        counters.flush();
+    }
+    check(&bench);
+    while shared.write_pending(&Silent, &AsIs) {}
+    let file = || std::fs::File::open(&bench.file).unwrap();
+    let identity = identity_of(file().as_fd());
+    let key = shared.key(identity.key, bench.protection.scanners, || Some(file().into())).unwrap();
+    shared.peek(&key, &Silent).is_some()
+}
+
+#[test]
+fn a_flush_counts_for_scans_that_began_before_it() {
+    assert!(is_shared(Flushed::Never, true) && is_shared(Flushed::Never, false));
+    assert!(!is_shared(Flushed::InTheScan, true) && !is_shared(Flushed::InTheScan, false));
+    assert!(!is_shared(Flushed::BeforeItsVersionIsKnown, false));
 }

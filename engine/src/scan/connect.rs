@@ -28,7 +28,7 @@ enum Target {
 /// Where a connection stands.
 pub(super) enum Connected {
     Yes,
-    /// The socket becomes writable when it is.
+    /// The socket becomes writable when there is one, and readable when there will be none.
     Pending,
     /// The listener's queue is full, and the kernel will not say when it no longer is: ask again in a moment.
     Busy,

@@ -4,6 +4,7 @@ use std::mem;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use vscan_backends::dialogue::{Ask, Dialogue, Judge, News, Object, Outcome, Program, Scanner, Step};
 use vscan_backends::verdict::Fault;
@@ -11,6 +12,7 @@ use vscan_backends::verdict::Fault;
 use super::Timeouts;
 use super::connect::{Connected, Connection};
 use super::content::{Content, Piece};
+use super::kept::{Series, Used};
 use super::program;
 use super::socket::{self, Sending, Sent, Socket};
 use super::spool::{Copied, Spooled};
@@ -51,6 +53,8 @@ pub struct Exchange {
     state: State,
     was_connected: bool,
     usage: Usage,
+    /// In a session, the scans before this one.
+    series: Option<Series>,
     /// Kept open until the exchange is dropped, because an event loop may watch it that long.
     socket: Option<Socket>,
     /// The same for a scanner that is a program.
@@ -75,7 +79,7 @@ enum Usage {
     Sound,
     /// It was made for an earlier scan, and nothing has come on it since.
     Untried,
-    /// It was, and the scanner has hung up.
+    /// It was, and the scanner has hung up; or this was asked in a session, and came to nothing.
     Stale,
     /// The scan is over, and the scanner waits for the next one on it.
     AtRest,
@@ -103,7 +107,7 @@ impl Exchange {
     /// earlier scan has left, or on one of its own.
     pub(crate) fn new(
         scanner: &dyn Scanner,
-        kept: Option<Socket>,
+        kept: Option<Used>,
         file: OwnedFd,
         object: &Object<'_>,
         timeouts: Timeouts,
@@ -111,8 +115,12 @@ impl Exchange {
         now: Instant,
     ) -> Self {
         let usage = if kept.is_some() { Usage::Untried } else { Usage::Sound };
+        let series = match &kept {
+            Some(used) => used.series,
+            None => object.series.map(|scans| Series { scans, since: now }),
+        };
         let connection = |endpoint| match kept {
-            Some(socket) => Ok(Connection::kept(endpoint, socket)),
+            Some(used) => Ok(Connection::kept(endpoint, used.socket)),
             None => Connection::new(endpoint),
         };
         let (state, dialogue) = match (scanner.begin(object), scanner.endpoint()) {
@@ -142,7 +150,7 @@ impl Exchange {
             Some(endpoint) => format!("the scanner at {endpoint}"),
             None => format!("the scanner {}", scanner.shown()),
         };
-        Self { usage, socket, dialogue, peer, deadline, ..Self::in_state(state, file, timeouts, now) }
+        Self { usage, series, socket, dialogue, peer, deadline, ..Self::in_state(state, file, timeouts, now) }
     }
 
     /// The same about a copy of the file, whose path the scanner was told. It is filled first.
@@ -162,6 +170,7 @@ impl Exchange {
             state,
             was_connected: false,
             usage: Usage::Sound,
+            series: None,
             socket: None,
             running: None,
             spooled: None,
@@ -190,19 +199,24 @@ impl Exchange {
         self.was_connected
     }
 
-    /// Whether it was begun on a connection that the scanner had closed since the last scan, as it may: to be begun again.
+    /// Whether it was begun on a connection that the scanner had closed since the last scan, as it may, or failed in a session:
+    /// to be begun again, on a connection of its own.
     pub(crate) fn was_stale(&self) -> bool {
         self.usage == Usage::Stale
     }
 
     /// Ends the exchange. Gives the file back, and the connection if it may serve another scan; if not, it is closed.
-    pub(crate) fn end(self) -> (OwnedFd, Option<Socket>) {
+    pub(crate) fn end(self) -> (OwnedFd, Option<Used>) {
+        let series = self.series.map(|series| Series { scans: series.scans.saturating_add(1), ..series });
         let left = self.socket.filter(|_| self.usage == Usage::AtRest);
-        (self.file, left)
+        (self.file, left.map(|socket| Used { socket, series }))
     }
 
     /// Goes on as far as possible without waiting.
     pub fn advance(&mut self, now: Instant, privilege: &dyn Privilege) -> Progress {
+        if self.is_blocked() {
+            return self.wait(Wait::Both, now);
+        }
         let mut pieces = PIECES_AT_ONCE;
         loop {
             let state = mem::replace(&mut self.state, State::Between);
@@ -211,24 +225,43 @@ impl Exchange {
             if let State::Done(outcome) = &self.state {
                 return Progress::Done(outcome.clone());
             }
-            let Some(wait) = wait else { continue };
-            let deadline = self.next_deadline();
-            if now >= deadline {
-                let fault = self.out_of_time();
-                self.state = State::Done(Err(fault.clone()));
-                return Progress::Done(Err(fault));
+            if let Some(wait) = wait {
+                return self.wait(wait, now);
             }
-            let marks = self.spooled.as_mut().and_then(Spooled::marks);
-            return match (wait, &self.state, marks) {
-                // As soon as others have had their turn.
-                (Wait::Pause, State::Copying(_), _) => Progress::Waiting(wait, now),
-                // No socket tells of them.
-                (_, State::Reading(_), Some(marks)) => {
-                    Progress::Waiting(Wait::Pause, deadline.min(now + marks.next_pause()))
-                }
-                (Wait::Pause, ..) => Progress::Waiting(wait, deadline.min(now + BUSY_PAUSE)),
-                (Wait::Readable | Wait::Writable | Wait::Both, ..) => Progress::Waiting(wait, deadline),
-            };
+        }
+    }
+
+    /// Whether the scanner takes nothing and says nothing. The kernel would still take a few bytes for it each time that they
+    /// are offered, which is no sign of life.
+    fn is_blocked(&self) -> bool {
+        if !matches!(&self.state, State::Sending(..) | State::Streaming(..)) {
+            return false;
+        }
+        let is_ready = |socket| {
+            let wanted = PollFlags::IN | PollFlags::OUT;
+            poll(&mut [PollFd::from_borrowed_fd(socket, wanted)], Some(&Timespec::default())) != Ok(0)
+        };
+        !self.socket().is_some_and(is_ready)
+    }
+
+    /// Waits, unless time is up.
+    fn wait(&mut self, wait: Wait, now: Instant) -> Progress {
+        let deadline = self.next_deadline();
+        if now >= deadline {
+            let fault = self.out_of_time();
+            self.state = State::Done(Err(fault.clone()));
+            return Progress::Done(Err(fault));
+        }
+        let marks = self.spooled.as_mut().and_then(Spooled::marks);
+        match (wait, &self.state, marks) {
+            // As soon as others have had their turn.
+            (Wait::Pause, State::Copying(_), _) => Progress::Waiting(wait, now),
+            // No socket tells of them.
+            (_, State::Reading(_), Some(marks)) => {
+                Progress::Waiting(Wait::Pause, deadline.min(now + marks.next_pause()))
+            }
+            (Wait::Pause, ..) => Progress::Waiting(wait, deadline.min(now + BUSY_PAUSE)),
+            (Wait::Readable | Wait::Writable | Wait::Both, ..) => Progress::Waiting(wait, deadline),
         }
     }
 
@@ -248,7 +281,8 @@ impl Exchange {
                     self.was_connected = true;
                     (Self::obey(connection.socket(), ask), None)
                 }
-                Ok(Connected::Pending) => (State::Connecting(connection, ask), Some(Wait::Writable)),
+                // Whoever waits for a socket to become writable is not told by smbd's loop that the connection was refused.
+                Ok(Connected::Pending) => (State::Connecting(connection, ask), Some(Wait::Both)),
                 Ok(Connected::Busy) => (State::Connecting(connection, ask), Some(Wait::Pause)),
                 Err(fault) => (State::Done(Err(fault)), None),
             },
@@ -375,7 +409,12 @@ impl Exchange {
                 self.dialogue = Some(dialogue);
                 Self::obey(socket, ask)
             }
-            Step::Done(outcome) => State::Done(outcome),
+            Step::Done(outcome) => {
+                if outcome.is_err() && self.series.is_some() {
+                    self.usage = Usage::Stale;
+                }
+                State::Done(outcome)
+            }
             Step::Rest(verdict) => {
                 self.usage = Usage::AtRest;
                 State::Done(Ok(verdict))

@@ -27,6 +27,11 @@ pub fn close_idle_connections(now: Instant) -> Option<Instant> {
     KNOWN.with_borrow(|known| known.values().filter_map(|health| health.connections.close_idle(now)).min())
 }
 
+/// Closes all connections to scanners that this thread has kept.
+pub fn close_connections() {
+    KNOWN.with_borrow(|known| known.values().for_each(|health| health.connections.close()));
+}
+
 /// What is known of one scanner.
 #[derive(Default)]
 pub(super) struct Health {

@@ -13,7 +13,10 @@ use rustix::net::{RecvFlags, recv};
 use super::socket::Socket;
 
 /// How long a connection is kept that nobody uses.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub const LONGEST_IDLE: Duration = Duration::from_secs(2);
+
+/// How long one serves a series of scans. A scanner that takes few connections at once lets others in when it ends.
+const SERIES: Duration = Duration::from_millis(100);
 
 /// How many of one scanner's are kept at once.
 const MOST: usize = 2;
@@ -22,8 +25,24 @@ const MOST: usize = 2;
 #[derive(Default)]
 pub(crate) struct Kept(RefCell<Vec<Idle>>);
 
+/// One that has served a scan, and may serve another.
+pub(crate) struct Used {
+    pub(crate) socket: Socket,
+    /// In a session with the scanner.
+    pub(crate) series: Option<Series>,
+}
+
+/// What a session has been used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Series {
+    /// So many scans.
+    pub(crate) scans: u64,
+    /// From then on.
+    pub(crate) since: Instant,
+}
+
 struct Idle {
-    socket: Socket,
+    connection: Used,
     until: Instant,
     /// A child of this process has the same socket, and must not speak on it.
     process: u32,
@@ -31,23 +50,27 @@ struct Idle {
 
 impl Kept {
     /// One on which the scanner can be asked, as far as anybody can tell: it may be hanging up at this very moment.
-    pub(crate) fn take(&self, now: Instant) -> Option<Socket> {
+    pub(crate) fn take(&self, now: Instant) -> Option<Used> {
         let mut all = self.0.borrow_mut();
         while let Some(idle) = all.pop() {
-            if now < idle.until && idle.process == process::id() && is_silent(&idle.socket) {
-                return Some(idle.socket);
+            if now < idle.until && idle.process == process::id() && is_silent(&idle.connection.socket) {
+                return Some(idle.connection);
             }
         }
         None
     }
 
     /// Keeps one on which the scanner waits for the next request.
-    pub(crate) fn keep(&self, socket: Socket, now: Instant) {
+    pub(crate) fn keep(&self, connection: Used, now: Instant) {
         let mut all = self.0.borrow_mut();
+        let until = match connection.series {
+            Some(Series { since, .. }) => since + SERIES,
+            None => now + LONGEST_IDLE,
+        };
         if all.len() >= MOST {
             all.remove(0);
         }
-        all.push(Idle { socket, until: now + PATIENCE, process: process::id() });
+        all.push(Idle { connection, until, process: process::id() });
     }
 
     /// Closes all.
@@ -59,7 +82,7 @@ impl Kept {
     pub(crate) fn close_idle(&self, now: Instant) -> Option<Instant> {
         let mut all = self.0.borrow_mut();
         all.retain(|idle| now < idle.until);
-        all.first().map(|idle| idle.until)
+        all.iter().map(|idle| idle.until).min()
     }
 }
 
@@ -79,9 +102,9 @@ mod tests {
     use super::*;
 
     /// Our end of a connection, and the scanner's.
-    fn connection() -> (Socket, UnixStream) {
+    fn connection() -> (Used, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        (Rc::new(ours.into()), theirs)
+        (Used { socket: Rc::new(ours.into()), series: None }, theirs)
     }
 
     fn is_closed(mut theirs: UnixStream) -> bool {
@@ -94,8 +117,9 @@ mod tests {
     fn a_connection_is_taken_once() {
         let (kept, now) = (Kept::default(), Instant::now());
         let (ours, _theirs) = connection();
-        kept.keep(ours.clone(), now);
-        assert!(kept.take(now).is_some_and(|taken| Rc::ptr_eq(&taken, &ours)));
+        let socket = ours.socket.clone();
+        kept.keep(ours, now);
+        assert!(kept.take(now).is_some_and(|taken| Rc::ptr_eq(&taken.socket, &socket)));
         assert!(kept.take(now).is_none());
     }
 
@@ -129,16 +153,30 @@ mod tests {
     #[test]
     fn each_is_closed_when_it_was_not_used_for_a_while() {
         let (kept, now) = (Kept::default(), Instant::now());
-        let (second, third) = (now + Duration::from_secs(1), now + PATIENCE);
+        let (second, third) = (now + Duration::from_secs(1), now + LONGEST_IDLE);
         let (early, early_end) = connection();
         let (late, late_end) = connection();
         kept.keep(early, now);
         kept.keep(late, second);
-        assert_eq!(kept.close_idle(second), Some(now + PATIENCE));
-        assert_eq!(kept.close_idle(third), Some(second + PATIENCE));
+        assert_eq!(kept.close_idle(second), Some(now + LONGEST_IDLE));
+        assert_eq!(kept.close_idle(third), Some(second + LONGEST_IDLE));
         assert!(is_closed(early_end));
-        assert!(kept.take(second + PATIENCE).is_none(), "late, but nobody has looked");
+        assert!(kept.take(second + LONGEST_IDLE).is_none(), "late, but nobody has looked");
         assert!(is_closed(late_end));
         assert_eq!(kept.close_idle(third), None);
+    }
+
+    #[test]
+    fn a_session_makes_way_for_others_however_much_it_is_used() {
+        let (kept, begin) = (Kept::default(), Instant::now());
+        let (mut ours, theirs) = connection();
+        ours.series = Some(Series { scans: 1, since: begin });
+        let late = begin + SERIES - Duration::from_millis(1);
+        kept.keep(ours, late);
+        let taken = kept.take(late).unwrap();
+        kept.keep(taken, late);
+        assert_eq!(kept.close_idle(late), Some(begin + SERIES));
+        assert!(kept.take(begin + SERIES).is_none());
+        assert!(is_closed(theirs));
     }
 }

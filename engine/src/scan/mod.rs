@@ -21,7 +21,8 @@ pub mod version;
 
 use std::time::Duration;
 
-pub use health::close_idle_connections;
+pub use health::{close_connections, close_idle_connections};
+pub use kept::LONGEST_IDLE;
 
 /// How long a scan may take, and how long each part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

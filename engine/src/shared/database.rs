@@ -1,7 +1,7 @@
 //! The results in LMDB: who finds, adds and removes them. Nothing in here waits for another process, except for the short
 //! time that LMDB itself takes to begin a transaction, which [`super::directory::Turn`] keeps free of others.
 
-use std::ops::Bound;
+use std::ops::{Bound, RangeInclusive};
 use std::path::Path;
 
 use heed::types::Bytes;
@@ -114,6 +114,32 @@ impl Database {
         let txn = self.read()?;
         let key = key.to_bytes();
         Ok(self.tables.results.get(&txn, &key)?.and_then(|value| Entry::from_bytes(&key, value)))
+    }
+
+    /// The same, and what these scanners know of files with such inode numbers on the same filesystem.
+    pub(super) fn get_with(
+        &self,
+        key: &Key,
+        neighbours: &RangeInclusive<u64>,
+        mut visit: impl FnMut(Key, Entry),
+    ) -> Result<Option<Entry>, Trouble> {
+        let txn = self.read()?;
+        let first = Key { ino: *neighbours.start(), scanners: 0, ..*key }.to_bytes();
+        let last = Key { ino: *neighbours.end(), scanners: u64::MAX, ..*key }.to_bytes();
+        let range = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
+        let mut found = None;
+        for result in self.tables.results.range(&txn, &range)? {
+            let (bytes, value) = result?;
+            // The key first: where foreign bytes have got in, its length may be any, and it may end beyond the file.
+            let is_ours = |other: &Key| other.scanners == key.scanners;
+            let Some(other) = Key::from_bytes(bytes).filter(is_ours) else { continue };
+            match Entry::from_bytes(bytes, value) {
+                Some(entry) if other == *key => found = Some(entry),
+                Some(entry) => visit(other, entry),
+                None => {}
+            }
+        }
+        Ok(found)
     }
 
     pub(super) fn version(&self, scanner: u64) -> Result<Option<Version>, Trouble> {

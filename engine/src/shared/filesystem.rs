@@ -15,7 +15,7 @@ use crate::sys;
 
 /// A filesystem's own name, or what comes closest to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FilesystemId(pub(super) [u8; 16]);
+pub struct FilesystemId(pub(crate) [u8; 16]);
 
 // From linux/magic.h and OpenZFS.
 const EXT: u64 = 0xEF53;

@@ -22,6 +22,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::mem;
+use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -162,10 +163,26 @@ impl SharedCache {
 
     /// What is known of a file in exactly this state, by these signatures.
     pub fn lookup(&self, question: &Question<'_>, log: &dyn Log) -> Lookup {
-        match self.peek(&question.key, log) {
-            Some(entry) => question.judge(entry),
-            None => Lookup::Unknown,
-        }
+        self.peek(&question.key, log).map_or(Lookup::Unknown, |entry| question.judge(entry))
+    }
+
+    /// The same, with what is known of files with such inode numbers on the same filesystem, as far as it would count.
+    pub fn lookup_with(
+        &self,
+        question: &Question<'_>,
+        neighbours: &RangeInclusive<u64>,
+        mut learn: impl FnMut(Key, Entry),
+        log: &dyn Log,
+    ) -> Lookup {
+        let now = FileTime::now();
+        let visit = |key: Key, entry: Entry| {
+            if question.is_young(&entry, now) && entry.signatures == question.signatures {
+                learn(key, entry);
+            }
+        };
+        let found =
+            self.with(log, |database, _| database.get_with(&question.key, neighbours, visit)).flatten();
+        found.map_or(Lookup::Unknown, |entry| question.judge(entry))
     }
 
     /// Asks this server, too, from now on: `redis://192.0.2.7:6379/0`.
@@ -458,17 +475,17 @@ pub fn close_all(log: &dyn Log, privilege: &dyn Privilege) {
 impl Question<'_> {
     /// Whether this is an answer.
     fn judge(&self, entry: Entry) -> Lookup {
-        let age = FileTime::now().0 - entry.stored.0;
-        // What comes from the future was stored by a clock that was wrong.
-        let is_young = age >= 0
-            && self
-                .lifetime
-                .is_none_or(|lifetime| i128::try_from(lifetime.as_nanos()).is_ok_and(|most| age < most));
-        match (entry.is_about(self.identity) && is_young, entry.signatures == self.signatures) {
+        let counts = entry.is_about(self.identity) && self.is_young(&entry, FileTime::now());
+        match (counts, entry.signatures == self.signatures) {
             (true, true) => Lookup::Known(entry),
             (true, false) => Lookup::OtherSignatures,
             (false, _) => Lookup::Unknown,
         }
+    }
+
+    fn is_young(&self, entry: &Entry, now: FileTime) -> bool {
+        // What comes from the future was stored by a clock that was wrong.
+        now.since(entry.stored).is_some_and(|age| self.lifetime.is_none_or(|lifetime| age < lifetime))
     }
 }
 

@@ -180,6 +180,44 @@ fn a_result_ages_whoever_has_stored_it() {
 }
 
 #[test]
+fn of_neighbours_only_what_would_count_is_told() {
+    let bench = Bench::new(100);
+    let minute = 60_000_000_000;
+    let put = |key: Key, change: &dyn Fn(&mut Entry)| {
+        let mut entry = entry(key.ino, Known::Clean);
+        change(&mut entry);
+        bench.cache.store(key, entry);
+    };
+    for ino in [9, 10, 17, 18] {
+        put(key(ino), &|_| {});
+    }
+    put(key(11), &|entry| entry.known = infected());
+    put(key(12), &|entry| entry.signatures += 1);
+    put(key(13), &|entry| entry.stored.0 -= minute);
+    put(key(14), &|entry| entry.stored.0 += minute);
+    put(Key { scanners: 2, ..key(15) }, &|_| {});
+    put(Key { scanners: 4, ..key(15) }, &|_| {});
+    put(Key { filesystem: FilesystemId([2; 16]), ..key(16) }, &|_| {});
+    while bench.cache.write_pending(&bench.log, &AsIs) {}
+
+    let told_with = |ino| {
+        let identity = entry(ino, Known::Clean).identity;
+        let lifetime = Some(Duration::from_secs(30));
+        let question = Question { key: key(ino), identity: &identity, signatures: SIGNATURES, lifetime };
+        let mut told = Vec::new();
+        let learn = |key: Key, entry: Entry| told.push((key.ino, entry.known));
+        let found = bench.cache.lookup_with(&question, &(10..=17), learn, &bench.log);
+        (matches!(found, Lookup::Known(_)), told)
+    };
+    let (clean, bad) = (|ino| (ino, Known::Clean), (11, infected()));
+    assert_eq!(told_with(10), (true, vec![bad.clone(), clean(17)]));
+    for nothing_counts in [12, 13, 14, 15, 16] {
+        let all = (false, vec![clean(10), bad.clone(), clean(17)]);
+        assert_eq!(told_with(nothing_counts), all, "{nothing_counts}");
+    }
+}
+
+#[test]
 fn when_it_is_full_the_oldest_tenth_goes() {
     let bench = Bench::new(1000);
     for ino in 0..999 {

@@ -3,9 +3,6 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
 
 use vscan_tests::clamd::Clamd;
 use vscan_tests::client::{Client, Open, Pending, Reply, Status};
@@ -182,26 +179,17 @@ fn a_file_that_becomes_clean_during_its_scan_is_scanned_again() {
     assert!(held.quarantined().is_empty());
 }
 
-/// Opens a file that grows all the time; the scanner finds it clean each time.
+/// Opens a file that grows during each of its scans; the scanner finds it clean each time.
 fn open_while_growing(policy: &str) -> (FakeDaemon, Smbd, Status) {
     let scanner = FakeDaemon::unix(Conduct::Clean);
-    scanner.delay(Duration::from_millis(60));
     let smbd = protected(&scanner.socket(), policy);
     let path = smbd.dir("s").join("growing.log");
     plant(&path, b"begin\n");
-    let over = AtomicBool::new(false);
-    let status = thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut file = OpenOptions::new().append(true).open(&path).unwrap();
-            while !over.load(Ordering::Relaxed) {
-                file.write_all(b"one more line\n").unwrap();
-                thread::sleep(Duration::from_millis(2));
-            }
-        });
-        let status = Client::connect(&smbd, "s").open("growing.log", Open::read()).wait().status;
-        over.store(true, Ordering::Relaxed);
-        status
+    scanner.before_answers(move || {
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"one more line\n").unwrap();
     });
+    let status = Client::connect(&smbd, "s").open("growing.log", Open::read()).wait().status;
     (scanner, smbd, status)
 }
 

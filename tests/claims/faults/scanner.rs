@@ -97,8 +97,10 @@ fn a_path_that_is_no_socket_is_an_error() {
 #[test]
 fn a_closed_port_is_an_error() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let policies = Policies::with(&format!("clamav:tcp:127.0.0.1:{port}"), "");
+    let policies = Policies::with(&format!("clamav:tcp:127.0.0.1:{port}"), "connect timeout = 60");
+    let began = Instant::now();
     policies.decide(&[&format!("127.0.0.1:{port}"), "nobody listens there; is the scanner running?"]);
+    assert!(began.elapsed() < patience(Duration::from_secs(30)), "{:?}", began.elapsed());
 }
 
 /// smbd serves the client as the client's user, who has no right to this socket.

@@ -3,6 +3,7 @@
 use vscan_tests::clamd::Clamd;
 use vscan_tests::client::{Client, Open, Status};
 use vscan_tests::samples::{clean, eicar, plant};
+use vscan_tests::scanned::Scanned;
 use vscan_tests::share::Share;
 use vscan_tests::smbd::Smbd;
 use vscan_tests::wait::{SOON, eventually};
@@ -70,4 +71,28 @@ fn a_session_with_everything_in_it_has_no_memory_error_and_no_leak_of_ours() {
     let report = smbd.valgrind_report();
     assert_eq!(ours(&report), [""; 0]);
     assert!(!smbd.log().contains("INTERNAL ERROR"), "no process has crashed");
+}
+
+/// People are told later of what is found. At this time there is no later.
+#[test]
+fn an_infected_file_that_is_found_as_smbd_ends_costs_no_memory_error() {
+    let options = "infected file command = /bin/true\n";
+    let mut it =
+        Scanned::with(options, |share| share, |server| server.global("log level", "1 vscan:10").valgrind());
+    let (client, _) = it.connect();
+    let scans = it.scanner.scans();
+    it.scanner.hold();
+    client.write("bad.com", &eicar()).unwrap();
+    it.scanner.wait_for_scans(scans + 1, SOON * 5);
+    let server = client.server();
+    client.disconnect();
+    it.smbd.wait_for_log("disconnect: share s", SOON * 5);
+    it.scanner.release();
+    eventually("the client's process has ended and reported", SOON * 5, || {
+        (!server.is_alive()).then_some(())
+    });
+    it.smbd.terminate();
+    assert_eq!(ours(&it.smbd.valgrind_report()), [""; 0]);
+    assert_eq!(it.quarantine().len(), 1);
+    it.is_unharmed();
 }

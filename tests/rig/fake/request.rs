@@ -16,11 +16,16 @@ use rustix::net::{
 
 use super::door::Line;
 
+/// What comes before the requests of a session.
+const BEGIN_SESSION: &[u8] = b"zIDSESSION\0";
+
 /// One request, with the descriptor that came along. The descriptor stays open until the fake is dropped.
 #[derive(Debug)]
 pub struct Request {
     /// All bytes of it.
     pub bytes: Vec<u8>,
+    /// Which one it is in its session.
+    number: Option<u64>,
     descriptor: Option<Descriptor>,
 }
 
@@ -72,7 +77,7 @@ impl Request {
             b"VERSION" => version,
             _ => return None,
         };
-        Some([answer.as_bytes(), end].concat())
+        Some(self.numbered([answer.as_bytes(), end].concat()))
     }
 
     /// clamd's answer with this verdict.
@@ -82,7 +87,20 @@ impl Request {
             Some(command) => command.strip_prefix(b"SCAN ").unwrap_or(b"fd[12]"),
             None => b"fd[12]",
         };
-        [about, b": ", verdict.as_bytes(), self.end()].concat()
+        self.numbered([about, b": ", verdict.as_bytes(), self.end()].concat())
+    }
+
+    /// The answer as it is given in a session, if there is one.
+    fn numbered(&self, answer: Vec<u8>) -> Vec<u8> {
+        match self.number {
+            Some(number) => [format!("{number}: ").into_bytes(), answer].concat(),
+            None => answer,
+        }
+    }
+
+    /// How many requests there have been in the session, if it is one that goes on.
+    pub(super) fn session(&self) -> Option<u64> {
+        self.number
     }
 
     /// The command without its first letter, terminator and payload.
@@ -96,10 +114,18 @@ impl Request {
         if self.bytes.starts_with(b"z") { b"\0" } else { b"\n" }
     }
 
-    pub(super) fn read(line: &Line) -> io::Result<Self> {
-        let mut request = Self { bytes: Vec::new(), descriptor: None };
+    /// The next one on a connection, which has been in a session for so many requests.
+    pub(super) fn read(line: &Line, session: Option<u64>) -> io::Result<Self> {
+        let number = session.map(|before| before + 1);
+        let mut request = Self { bytes: Vec::new(), number, descriptor: None };
         let mut buffer = vec![0; 65536];
-        while !is_complete(&request.bytes) {
+        loop {
+            if let Some(rest) = request.bytes.strip_prefix(BEGIN_SESSION) {
+                (request.bytes, request.number) = (rest.to_vec(), Some(1));
+            }
+            if is_complete(&request.bytes) {
+                return Ok(request);
+            }
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
             let mut control = RecvAncillaryBuffer::new(&mut space);
             let mut parts = [IoSliceMut::new(&mut buffer)];
@@ -114,7 +140,6 @@ impl Request {
             }
             request.bytes.extend_from_slice(&buffer[..got.bytes]);
         }
-        Ok(request)
     }
 
     /// Asks a real clamd the same.
@@ -134,7 +159,7 @@ impl Request {
         io::Write::write_all(&mut stream, rest)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
-        Ok(answer)
+        Ok(self.numbered(answer))
     }
 }
 

@@ -14,8 +14,7 @@ pub fn delete(held: &[Held], out: &Out) -> Result<Exit, Trouble> {
 }
 
 pub fn purge(held: Vec<Held>, older_than: Duration, dry_run: bool, out: &Out) -> Result<Exit, Trouble> {
-    let age = i128::try_from(older_than.as_nanos()).unwrap_or(i128::MAX);
-    let limit = FileTime(FileTime::now().0.saturating_sub(age));
+    let limit = FileTime::now().before(older_than);
     let old = held.iter().filter(|held| held.item.since < limit);
     let deeds: Vec<_> = old
         .map(|held| match dry_run {

@@ -12,11 +12,13 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::vec;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use vscan_engine::action::Action;
 use vscan_engine::privilege::AsIs;
+use vscan_engine::scan;
 use vscan_engine::settings::Loaded;
 
 use crate::cli::{Cli, ScanArguments};
@@ -31,8 +33,11 @@ use tally::Tally;
 use walk::{Found, Walk};
 use worker::{Report, Worker};
 
-/// Files that are known of and wait for a worker.
-const QUEUE: usize = 100_000;
+/// Files that are known of and wait for a worker, in batches ([`walk`]). Room for each is made before the first.
+const BATCHES: usize = 2000;
+
+/// Reports that wait to be read.
+const REPORTS: usize = 4000;
 
 /// So many files in a row without a verdict, and nobody has to wait for the rest of them.
 const HOPELESS: usize = 50;
@@ -41,7 +46,7 @@ const HOPELESS: usize = 50;
 const WRITE_EVERY: Duration = Duration::from_millis(20);
 
 /// How long reports wait to be read: to be woken up for each costs more than all else about it.
-const LISTEN_EVERY: Duration = Duration::from_millis(2);
+const LISTEN_EVERY: Duration = Duration::from_millis(10);
 
 /// A tree, and the share that it is in.
 struct Tree<'a> {
@@ -70,22 +75,28 @@ pub fn run(arguments: &ScanArguments, cli: &Cli, out: &Out) -> Result<Exit, Trou
     let started = Instant::now();
     let mut tally = Tally::default();
     let quarantines = quarantines(&shares);
-    let (queue, to_do) = sync_channel(QUEUE);
-    let (reports, incoming) = sync_channel(QUEUE);
-    let to_do = Mutex::new(to_do);
+    let (queue, to_do) = sync_channel(BATCHES);
+    let (reports, incoming) = sync_channel(REPORTS);
+    let to_do = Mutex::new(ToDo { batch: Vec::new().into_iter(), queue: to_do });
+    let listener = thread::current();
     thread::scope(|scope| {
-        let walk =
-            Walk { trees: &trees, quarantines: &quarantines, queue, reports: reports.clone(), stop: &stop };
+        let walk = Walk::new(&trees, &quarantines, queue, reports.clone(), &stop);
         scope.spawn(move || walk.all());
         for _ in 0..jobs.max(1) {
-            let (trees, to_do, reports, stop, fruitless) =
-                (&trees, &to_do, reports.clone(), &stop, &fruitless);
-            scope.spawn(move || work(trees, to_do, &reports, stop, fruitless));
+            let (trees, to_do, reports, stop, fruitless, listener) =
+                (&trees, &to_do, reports.clone(), &stop, &fruitless, &listener);
+            scope.spawn(move || {
+                work(trees, to_do, &reports, stop, fruitless);
+                drop(reports);
+                // It may have been the last one.
+                listener.unpark();
+            });
         }
         drop(reports);
-        scope.spawn(|| write_results(&caches, &is_over));
+        let writer = scope.spawn(|| write_results(&caches, &is_over));
         let listened = listen(incoming, &mut progress, &mut tally);
         is_over.store(true, Ordering::Relaxed);
+        writer.thread().unpark();
         listened
     })?;
     tally.is_hopeless = fruitless.load(Ordering::Relaxed) >= HOPELESS;
@@ -104,7 +115,7 @@ fn listen(incoming: Receiver<Message>, progress: &mut Progress, tally: &mut Tall
     loop {
         match incoming.try_recv() {
             Ok(message) => heed(message, progress, tally)?,
-            Err(TryRecvError::Empty) => thread::sleep(LISTEN_EVERY),
+            Err(TryRecvError::Empty) => thread::park_timeout(LISTEN_EVERY),
             Err(TryRecvError::Disconnected) => return Ok(()),
         }
     }
@@ -149,7 +160,7 @@ fn check_that_results_are_shared(trees: &[Tree<'_>]) -> Result<(), Trouble> {
     }
 }
 
-/// What the workers find out, written for all smbds as it comes.
+/// What the workers find out, written for all smbds as it comes. What is left in the end is written when the caches are closed.
 fn write_results(caches: &[Results], is_over: &AtomicBool) {
     while !is_over.load(Ordering::Relaxed) {
         for Results { cache, .. } in caches {
@@ -157,21 +168,21 @@ fn write_results(caches: &[Results], is_over: &AtomicBool) {
                 thread::yield_now();
             }
         }
-        thread::sleep(WRITE_EVERY);
+        thread::park_timeout(WRITE_EVERY);
     }
 }
 
 /// Scans until nothing is left. After a stop, what is left is taken and dropped: the walk may wait for room.
 fn work(
     trees: &[Tree<'_>],
-    to_do: &Mutex<Receiver<Found>>,
+    to_do: &Mutex<ToDo>,
     reports: &SyncSender<Message>,
     stop: &AtomicBool,
     fruitless: &AtomicUsize,
 ) {
     let mut workers: Vec<Option<Worker<'_>>> = trees.iter().map(|_| None).collect();
-    let next = || to_do.lock().ok()?.recv().ok();
-    while let Some(Found { path, tree }) = next() {
+    while let Some(Found { path, tree }) = next(to_do) {
+        scan::close_idle_connections(Instant::now());
         let (Some(place), Some(worker)) = (trees.get(tree), workers.get_mut(tree)) else { continue };
         if stop.load(Ordering::Relaxed) {
             continue;
@@ -186,6 +197,41 @@ fn work(
             stop.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// The files that wait for a worker. They come in batches and go one by one: any of them may take long.
+struct ToDo {
+    batch: vec::IntoIter<Found>,
+    queue: Receiver<Vec<Found>>,
+}
+
+impl ToDo {
+    /// The next file, if there is one already.
+    fn ready(&mut self) -> Option<Found> {
+        if self.batch.len() == 0 {
+            self.batch = self.queue.try_recv().ok()?.into_iter();
+        }
+        self.batch.next()
+    }
+
+    /// The next file. None when that was all.
+    fn wait(&mut self) -> Option<Found> {
+        while self.batch.len() == 0 {
+            self.batch = self.queue.recv().ok()?.into_iter();
+        }
+        self.batch.next()
+    }
+}
+
+/// The next file. Whoever has to wait for it lets go of its connections meanwhile.
+fn next(to_do: &Mutex<ToDo>) -> Option<Found> {
+    if let Ok(mut to_do) = to_do.try_lock()
+        && let Some(found) = to_do.ready()
+    {
+        return Some(found);
+    }
+    scan::close_connections();
+    to_do.lock().ok()?.wait()
 }
 
 /// The first signal ends the scan after the files that are under way, the second one at once.
@@ -243,6 +289,10 @@ fn tree<'a>(
     let mut loaded = loaded.clone();
     if !arguments.act {
         loaded.settings.infected_file_action = Action::Nothing;
+    }
+    if let Some(cache) = &mut loaded.settings.cache {
+        // This process sees each file once: what others find out is in the shared results.
+        cache.entries = 0;
     }
     Ok(Tree { path, share, root, loaded })
 }

@@ -3,12 +3,16 @@
 //! A directory that somebody replaces by a link meanwhile may lead this way out of the tree. That does no harm: whoever
 //! opens a file ([`super::worker`]) makes sure that it is where its path says, without links.
 
+use std::mem;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 
 use super::{Message, Tree};
 use crate::output::reason;
+
+/// So many files are handed over at once: to wake somebody up for each costs more than to find it.
+const BATCH: usize = 64;
 
 /// A file to be scanned.
 pub struct Found {
@@ -18,17 +22,29 @@ pub struct Found {
 }
 
 pub struct Walk<'a> {
-    pub trees: &'a [Tree<'a>],
+    trees: &'a [Tree<'a>],
     /// Left out.
-    pub quarantines: &'a [PathBuf],
-    pub queue: SyncSender<Found>,
-    pub reports: SyncSender<Message>,
-    pub stop: &'a AtomicBool,
+    quarantines: &'a [PathBuf],
+    queue: SyncSender<Vec<Found>>,
+    reports: SyncSender<Message>,
+    stop: &'a AtomicBool,
+    /// Not handed over yet.
+    batch: Vec<Found>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    pub fn new(
+        trees: &'a [Tree<'a>],
+        quarantines: &'a [PathBuf],
+        queue: SyncSender<Vec<Found>>,
+        reports: SyncSender<Message>,
+        stop: &'a AtomicBool,
+    ) -> Self {
+        Self { trees, quarantines, queue, reports, stop, batch: Vec::new() }
+    }
+
     /// Through all trees. Ends early when nobody listens any more.
-    pub fn all(self) {
+    pub fn all(mut self) {
         for (index, tree) in self.trees.iter().enumerate() {
             let is_new = !self.trees.iter().take(index).any(|other| tree.path.starts_with(&other.path));
             if is_new && self.tree(index, tree.path.clone()).is_none() {
@@ -39,9 +55,10 @@ impl Walk<'_> {
         let _ = self.reports.send(Message::AllFound);
     }
 
-    fn tree(&self, tree: usize, path: PathBuf) -> Option<()> {
+    fn tree(&mut self, tree: usize, path: PathBuf) -> Option<()> {
         if path.is_file() {
-            return self.found(path, tree);
+            self.batch.push(Found { path, tree });
+            return self.hand_over();
         }
         let mut directories = vec![path];
         while let Some(directory) = directories.pop() {
@@ -62,18 +79,29 @@ impl Walk<'_> {
             for entry in entries {
                 match entry.and_then(|entry| Ok((entry.file_type()?, entry.path()))) {
                     Ok((kind, path)) if kind.is_dir() => directories.push(path),
-                    Ok((kind, path)) if kind.is_file() => self.found(path, tree)?,
+                    Ok((kind, path)) if kind.is_file() => {
+                        self.batch.push(Found { path, tree });
+                        if self.batch.len() == BATCH {
+                            self.hand_over()?;
+                        }
+                    }
                     // Links, devices, sockets, pipes: there is nothing to scan.
                     Ok(_) => {}
                     Err(error) => self.reports.send(unreadable(&error)).ok()?,
                 }
             }
+            // The next directory may be far away.
+            self.hand_over()?;
         }
         Some(())
     }
 
-    fn found(&self, path: PathBuf, tree: usize) -> Option<()> {
-        self.reports.send(Message::Found(1)).ok()?;
-        self.queue.send(Found { path, tree }).ok()
+    fn hand_over(&mut self) -> Option<()> {
+        let batch = mem::take(&mut self.batch);
+        if batch.is_empty() {
+            return Some(());
+        }
+        self.reports.send(Message::Found(batch.len() as u64)).ok()?;
+        self.queue.send(batch).ok()
     }
 }

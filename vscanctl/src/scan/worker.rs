@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat, readlinkat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
+use rustix::io::Errno;
 use vscan_backends::verdict::Verdict;
 use vscan_engine::action::Action;
 use vscan_engine::filetype::mime_type;
@@ -20,6 +21,8 @@ use vscan_engine::protection::{Considered, Judgement, Occasion, Place, Protectio
 use super::Tree;
 use crate::output::reason;
 use crate::protection::{Visitor, protect};
+
+const ANCHOR: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// A file, and what came of it.
 pub struct Report {
@@ -70,7 +73,7 @@ pub struct Worker<'a> {
 impl<'a> Worker<'a> {
     pub fn new(tree: &'a Tree<'a>) -> Self {
         let heard = Rc::new(Heard::default());
-        let protection = protect(&tree.loaded, Box::new(heard.clone()));
+        let protection = protect(&tree.loaded, Box::new(heard.clone())).map(Protection::in_sessions);
         Self { tree, visitor: Visitor::new(&tree.share.name, &tree.root), protection, heard }
     }
 
@@ -84,11 +87,10 @@ impl<'a> Worker<'a> {
             Ok(protection) => protection,
             Err(why) => return (0, Outcome::NoVerdict(why.clone())),
         };
-        // Not one that waits, or acts, when it is opened.
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let Ok(anchor) = openat(CWD, path, flags, Mode::empty()) else { return (0, Outcome::Gone) };
+        let Some(anchor) = anchor_at(path) else { return (0, Outcome::Gone) };
         let Ok(stat) = fstat(&anchor) else { return (0, Outcome::Gone) };
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || !is_at(&anchor, path) {
+        // Not one that waits, or acts, when it is opened.
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return (0, Outcome::Gone);
         }
         let identity = Identity::of(&stat);
@@ -161,10 +163,21 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Whether the file is where its path says, without any link on the way.
-fn is_at(anchor: &OwnedFd, path: &Path) -> bool {
+/// Points at what is at this path, if no link is on the way.
+fn anchor_at(path: &Path) -> Option<OwnedFd> {
+    match openat2(CWD, path, ANCHOR, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        // A kernel before 5.6, or a sandbox that does not know the call.
+        Err(Errno::NOSYS | Errno::PERM) => anchor_checked_at(path),
+        anchor => anchor.ok(),
+    }
+}
+
+/// The same where the kernel does not look at links by itself.
+fn anchor_checked_at(path: &Path) -> Option<OwnedFd> {
+    let anchor = openat(CWD, path, ANCHOR, Mode::empty()).ok()?;
     let name = format!("/proc/self/fd/{}", anchor.as_raw_fd());
-    readlinkat(CWD, name, Vec::new()).is_ok_and(|real| real.as_bytes() == path.as_os_str().as_bytes())
+    let real = readlinkat(CWD, name, Vec::new()).ok()?;
+    (real.as_bytes() == path.as_os_str().as_bytes()).then_some(anchor)
 }
 
 /// A descriptor for reading, which does not count as an access.
@@ -191,6 +204,32 @@ impl Log for Heard {
     fn event(&self, _: Level, _: &str, event: &Event) {
         if let Occurrence::Infected { action, .. } = &event.occurrence {
             self.action.replace(Some(action.clone()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn no_link_on_the_way_is_followed() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().canonicalize().unwrap().join(name);
+        fs::create_dir(at("real")).unwrap();
+        fs::write(at("real/file"), "content").unwrap();
+        symlink("real", at("way")).unwrap();
+        symlink("file", at("real/link")).unwrap();
+        for anchor in [anchor_at, anchor_checked_at] {
+            assert!(anchor(&at("real/file")).is_some());
+            assert!(anchor(&at("way/file")).is_none());
+            assert!(anchor(&at("real/none")).is_none());
+            // The link itself is no regular file, and not scanned.
+            let link = anchor(&at("real/link")).unwrap();
+            assert_eq!(FileType::from_raw_mode(fstat(&link).unwrap().st_mode), FileType::Symlink);
         }
     }
 }
