@@ -6,7 +6,7 @@ use vscan_tests::samples::{clean, eicar, plant};
 use vscan_tests::scanned::Scanned;
 use vscan_tests::share::Share;
 use vscan_tests::smbd::Smbd;
-use vscan_tests::wait::{SOON, eventually};
+use vscan_tests::wait::SOON;
 
 use super::conf;
 
@@ -64,9 +64,7 @@ fn a_session_with_everything_in_it_has_no_memory_error_and_no_leak_of_ours() {
     client.open("open.txt", Open::overwrite()).wait().handle().unwrap();
     let server = client.server();
     client.disconnect();
-    eventually("the client's process has ended and reported", SOON * 5, || {
-        (!server.is_alive()).then_some(())
-    });
+    server.wait_for_end(SOON * 5);
     smbd.terminate();
     let report = smbd.valgrind_report();
     assert_eq!(ours(&report), [""; 0]);
@@ -88,9 +86,7 @@ fn an_infected_file_that_is_found_as_smbd_ends_costs_no_memory_error() {
     client.disconnect();
     it.smbd.wait_for_log("disconnect: share s", SOON * 5);
     it.scanner.release();
-    eventually("the client's process has ended and reported", SOON * 5, || {
-        (!server.is_alive()).then_some(())
-    });
+    server.wait_for_end(SOON * 5);
     it.smbd.terminate();
     assert_eq!(ours(&it.smbd.valgrind_report()), [""; 0]);
     assert_eq!(it.quarantine().len(), 1);
