@@ -1,5 +1,9 @@
 //! What vscanctl and smbds know together: results and counters.
 
+use std::fs::File;
+
+use rustix::process::Signal;
+use vscan_tests::client::{Client, Open};
 use vscan_tests::samples::{clean, eicar};
 use vscan_tests::wait::{SOON, eventually};
 
@@ -94,6 +98,55 @@ fn results_can_be_looked_at_and_forgotten() {
     });
 }
 
+/// Claims that a new connection has the file scanned, after the one that is given has ended.
+#[track_caller]
+fn is_forgotten(it: &Protected, client: Client, scans: usize) {
+    let server = client.server();
+    drop(client);
+    eventually("the client's smbd has ended", SOON, || (!server.is_alive()).then_some(()));
+    assert_eq!(it.scanner.scans(), scans);
+    assert_eq!(it.client().read("a.doc"), Ok(clean(1, 100)));
+    assert_eq!(it.scanner.scans(), scans + 1);
+}
+
+#[test]
+fn what_waits_to_be_written_when_it_is_forgotten_stays_forgotten() {
+    let it = Protected::with("");
+    let path = it.plant("a.doc", &clean(1, 100)).display().to_string();
+    it.plant("other.doc", &clean(2, 100));
+    let client = it.client();
+    client.read("other.doc").unwrap();
+    let turn = File::open(it.smbd.path("vscan-cache/turn")).unwrap();
+    rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    client.read("a.doc").unwrap();
+    it.smbd.signal(client.server(), Signal::STOP);
+    drop(turn);
+    it.smbd.vscanctl(&["cache", "flush", &path]).exits(0);
+    it.smbd.signal(client.server(), Signal::CONT);
+    is_forgotten(&it, client, 2);
+}
+
+#[test]
+fn what_is_forgotten_during_its_scan_stays_forgotten() {
+    for options in ["", "counters file ="] {
+        let it = Protected::with(options);
+        let path = it.plant("a.doc", &clean(1, 100)).display().to_string();
+        let client = it.client();
+        it.scanner.hold();
+        let open = client.open("a.doc", Open::read());
+        open.wait_until_pending();
+        it.smbd.vscanctl(&["cache", "flush", &path]).exits(0);
+        it.scanner.release();
+        let handle = open.wait().handle().unwrap();
+        client.close(handle).wait();
+        assert_eq!(client.read("a.doc"), Ok(clean(1, 100)));
+        assert_eq!(it.scanner.scans(), 2, "its own smbd has forgotten it: {options:?}");
+        client.read("a.doc").unwrap();
+        it.smbd.vscanctl(&["cache", "flush", &path]).exits(0);
+        is_forgotten(&it, client, 2);
+    }
+}
+
 #[test]
 fn status_counts_by_share_and_metrics_say_the_same() {
     let it = Protected::with(OPTIONS);
@@ -109,7 +162,7 @@ fn status_counts_by_share_and_metrics_say_the_same() {
     assert_eq!((share()["share"].as_str(), share()["scans"].as_u64()), (Some("s"), Some(2)), "{:#}", share());
     assert_eq!((share()["opens"].as_u64(), share()["infected"].as_u64()), (Some(4), Some(1)));
     it.scanner.hold();
-    let open = client.open("1.doc", vscan_tests::client::Open::read());
+    let open = client.open("1.doc", Open::read());
     open.wait_until_pending();
     assert_eq!(share()["parked"], 1);
     it.scanner.release();

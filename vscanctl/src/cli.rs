@@ -167,6 +167,10 @@ pub enum CacheCommand {
     },
     /// Forget results: all of them, or those of these files.
     ///
+    /// What is being scanned at that moment is not remembered either. The "cache server" of a cluster forgets the results
+    /// as well, but every node has results of its own: run this on each of them. Shares with "cache = process" hear of
+    /// it by the "counters file".
+    ///
     /// Without a path, this also says that the scanners have new signatures ("signature epoch file"), so it fits
     /// freshclam.conf as it is: OnUpdateExecute /usr/sbin/vscanctl cache flush
     Flush {

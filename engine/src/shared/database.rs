@@ -5,15 +5,18 @@ use std::ops::{Bound, RangeInclusive};
 use std::path::Path;
 
 use heed::types::Bytes;
-use heed::{Database as Table, Env, MdbError, RwTxn, WithTls};
+use heed::{Database as Table, Env, MdbError, RoTxn, RwTxn, WithTls};
 
 use super::filesystem::FilesystemId;
-use super::record::{Entry, Key, Version, age_key, key_of_age};
+use super::record::{Entry, Generation, Key, Version, age_key, key_of_age};
+use crate::identity::FileTime;
 use crate::sys;
 
 /// Any change of what is written where makes another format.
 const FORMAT: &[u8] = b"vscan results 2";
 const FORMAT_KEY: &[u8] = b"format";
+/// The current [`Generation`].
+const GENERATION_KEY: &[u8] = b"generation";
 /// There while the oldest entries are being removed.
 const REMOVING_KEY: &[u8] = b"removing";
 
@@ -79,10 +82,10 @@ impl From<heed::Error> for Trouble {
 /// Something to be written.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
-    /// A result of this process.
-    Result(Key, Entry),
+    /// A result of this process. Without a generation, it is not written: who knows what has been flushed since.
+    Result(Key, Entry, Option<Generation>),
     /// One of another server.
-    Learned(Key, Entry),
+    Learned(Key, Entry, Option<Generation>),
     /// What a scanner has said.
     Version(u64, Version),
 }
@@ -147,7 +150,23 @@ impl Database {
         Ok(self.tables.versions.get(&txn, &scanner.to_be_bytes())?.and_then(Version::from_bytes))
     }
 
-    fn read(&self) -> Result<heed::RoTxn<'_, WithTls>, Trouble> {
+    pub(super) fn generation(&self) -> Result<Generation, Trouble> {
+        let txn = self.read()?;
+        self.generation_in(&txn)
+    }
+
+    fn generation_in(&self, txn: &RoTxn<'_>) -> Result<Generation, Trouble> {
+        let bytes = self.tables.about.get(txn, GENERATION_KEY)?;
+        Ok(bytes.map(Generation::from_bytes).unwrap_or_default())
+    }
+
+    /// Has whatever was found out until now not be written any more.
+    fn end_generation(&self, txn: &mut RwTxn<'_>) -> Result<(), Trouble> {
+        let next = self.generation_in(txn)?.next();
+        Ok(self.tables.about.put(txn, GENERATION_KEY, &next.to_bytes())?)
+    }
+
+    fn read(&self) -> Result<RoTxn<'_, WithTls>, Trouble> {
         match self.env.read_txn() {
             Err(heed::Error::Mdb(MdbError::MapResized)) => {
                 self.grow()?;
@@ -166,12 +185,19 @@ impl Database {
         Ok(sys::lmdb::grow(&self.env, self.env.info().map_size.saturating_mul(2))?)
     }
 
-    /// Writes some changes, and removes some of the oldest entries if there are too many.
-    pub(super) fn write(&self, changes: &[Change]) -> Result<(), Trouble> {
+    /// Writes some changes, and removes some of the oldest entries if there are too many. What was found out before the
+    /// last flush is not written, and no longer among the changes afterwards.
+    pub(super) fn write(&self, changes: &mut Vec<Change>) -> Result<(), Trouble> {
         let mut txn = self.begin()?;
+        // Whoever flushes waits for this transaction to end, or has ended before.
+        let current = Some(self.generation_in(&txn)?);
+        changes.retain(|change| match change {
+            Change::Result(.., generation) | Change::Learned(.., generation) => *generation == current,
+            Change::Version(..) => true,
+        });
         for change in changes {
             match change {
-                Change::Result(key, entry) | Change::Learned(key, entry) => {
+                Change::Result(key, entry, _) | Change::Learned(key, entry, _) => {
                     self.put(&mut txn, *key, entry)?
                 }
                 Change::Version(scanner, version) => {
@@ -239,9 +265,10 @@ impl Database {
         Ok(txn.commit()?)
     }
 
-    /// Removes everything that is known of these files; how much that was.
+    /// Flushes everything that is known of these files; how much that was.
     pub(super) fn remove(&self, files: &[(FilesystemId, u64)]) -> Result<u64, Trouble> {
         let mut txn = self.begin()?;
+        self.end_generation(&mut txn)?;
         let mut removed = 0;
         for (filesystem, ino) in files {
             let prefix = Key::file_prefix(*filesystem, *ino);
@@ -261,9 +288,10 @@ impl Database {
         Ok(removed)
     }
 
-    /// Removes all results; how many there were.
+    /// Flushes all results; how many there were.
     pub(super) fn clear(&self) -> Result<u64, Trouble> {
         let mut txn = self.begin()?;
+        self.end_generation(&mut txn)?;
         let count = self.tables.results.len(&txn)?;
         self.tables.results.clear(&mut txn)?;
         self.tables.ages.clear(&mut txn)?;
@@ -304,6 +332,13 @@ impl Database {
     }
 
     #[cfg(test)]
+    pub(super) fn forget_its_generation(&self) -> Result<(), Trouble> {
+        let mut txn = self.begin()?;
+        self.tables.about.delete(&mut txn, GENERATION_KEY)?;
+        Ok(txn.commit()?)
+    }
+
+    #[cfg(test)]
     pub(super) fn pretend_to_be_of_another_version(&self) -> Result<(), Trouble> {
         let mut txn = self.begin()?;
         self.tables.about.put(&mut txn, FORMAT_KEY, b"vscan results 0")?;
@@ -334,6 +369,8 @@ impl Tables {
         let (results, ages, versions) = (table("results")?, table("ages")?, table("versions")?);
         let about = table("about")?;
         about.put(&mut txn, FORMAT_KEY, FORMAT)?;
+        // Not one that a former database, which was set aside, had: somebody may have begun a scan in it.
+        about.put(&mut txn, GENERATION_KEY, &Generation::beginning_at(FileTime::now()).to_bytes())?;
         txn.commit()?;
         Ok(Self { results, ages, versions, about })
     }

@@ -65,6 +65,34 @@ pub struct Entry {
     pub took: Duration,
 }
 
+/// The time between two flushes, as a number. What a scan finds that began in one generation is not written in another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// The first one of a database that is made now.
+    pub(super) fn beginning_at(time: FileTime) -> Self {
+        Self(time.0.cast_unsigned())
+    }
+
+    pub(super) fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+
+    /// Changes with every flush.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; 8] {
+        self.0.to_le_bytes()
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.try_into().map(u64::from_le_bytes).unwrap_or_default())
+    }
+}
+
 /// More than the longest result takes: the names of a threat, and of all scanners that have found it.
 const LONGEST: usize = 4096;
 

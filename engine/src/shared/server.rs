@@ -3,15 +3,19 @@
 //! It is asked after this machine's own results, and told of new ones after the client has its answer. It may cost an open
 //! [`TIMEOUT`] once, and is then left alone for [`PAUSE`]; nothing but scans depends on it. Whoever can write to it can
 //! call any file clean.
+//!
+//! What it knows of a file is a hash: the result of each set of scanners, by the number of the set.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use redis::{Client, Connection, ConnectionAddr, IntoConnectionInfo as _, RedisError};
 
-use super::locked;
+use super::filesystem::FilesystemId;
 use super::record::{Entry, Key};
+use super::{Flush, locked};
 use crate::log::{Level, Log};
 use crate::privilege::Privilege;
 
@@ -21,6 +25,11 @@ const TIMEOUT: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_secs(10);
 /// How long the server keeps a result. Who reads it looks at its age.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How many files it is to look at or forget at once: well within the time that it has for an answer.
+const AT_ONCE: usize = 1000;
+/// Before the names of all that is vscan's.
+const PREFIX: &str = "vscan:3:";
 
 /// The server, as one process knows it.
 pub(super) struct Server {
@@ -62,27 +71,52 @@ impl Server {
     }
 
     pub(super) fn get(&self, key: &Key, log: &dyn Log, privilege: &dyn Privilege) -> Option<Entry> {
-        let ask = |line: &mut Connection| redis::cmd("GET").arg(name_of(key)).query(line);
+        let ask = |line: &mut Connection| {
+            redis::cmd("HGET").arg(name_of(key.filesystem, key.ino)).arg(key.scanners).query(line)
+        };
         let bytes: Option<Vec<u8>> = self.with(log, privilege, ask)?;
         Entry::from_bytes(&key.to_bytes(), &bytes?)
     }
 
     /// Tells it of new results.
-    pub(super) fn set(&self, results: &[(Key, Entry)], log: &dyn Log, privilege: &dyn Privilege) {
-        if results.is_empty() {
-            return;
-        }
+    pub(super) fn set(&self, results: &[(Key, &Entry)], log: &dyn Log, privilege: &dyn Privilege) {
         let mut pipe = redis::pipe();
-        let seconds = KEPT.as_secs();
+        pipe.atomic();
         for (key, entry) in results {
-            pipe.cmd("SET")
-                .arg(name_of(key))
-                .arg(entry.to_bytes(&key.to_bytes()))
-                .arg("EX")
-                .arg(seconds)
-                .ignore();
+            let name = name_of(key.filesystem, key.ino);
+            let value = entry.to_bytes(&key.to_bytes());
+            pipe.cmd("HSET").arg(&name).arg(key.scanners).arg(value).ignore();
+            pipe.cmd("EXPIRE").arg(&name).arg(KEPT.as_secs()).ignore();
         }
         self.with(log, privilege, |line| pipe.query::<()>(line));
+    }
+
+    /// Has it forget results; None if it does not answer.
+    pub(super) fn forget(&self, what: Flush<'_>, log: &dyn Log, privilege: &dyn Privilege) -> Option<()> {
+        let unlink = |line: &mut Connection, names: &[String]| match names {
+            [] => Ok(()),
+            names => redis::cmd("UNLINK").arg(names).query(line),
+        };
+        self.with(log, privilege, |line| match what {
+            Flush::Files(files) => {
+                let names: Vec<_> =
+                    files.iter().map(|(filesystem, ino)| name_of(*filesystem, *ino)).collect();
+                names.chunks(AT_ONCE).try_for_each(|names| unlink(line, names))
+            }
+            Flush::All => {
+                let mut cursor = 0_u64;
+                loop {
+                    let mut scan = redis::cmd("SCAN");
+                    scan.arg(cursor).arg("MATCH").arg(format!("{PREFIX}*")).arg("COUNT").arg(AT_ONCE);
+                    let names: Vec<String>;
+                    (cursor, names) = scan.query(line)?;
+                    unlink(line, &names)?;
+                    if cursor == 0 {
+                        return Ok(());
+                    }
+                }
+            }
+        })
     }
 
     fn with<T>(
@@ -138,10 +172,16 @@ impl Server {
     }
 }
 
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.address)
+    }
+}
+
 /// The same on every server that has the filesystem mounted.
-fn name_of(key: &Key) -> String {
-    let hex: String = key.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("vscan:2:{hex}")
+fn name_of(filesystem: FilesystemId, ino: u64) -> String {
+    let hex: String = Key::file_prefix(filesystem, ino).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{PREFIX}{hex}")
 }
 
 #[cfg(test)]
