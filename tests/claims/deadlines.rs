@@ -149,11 +149,9 @@ fn an_open_waits_longer_than_smbd_would() {
 }
 
 #[test]
-#[ignore = "takes more than a minute: VSCAN_LONG=1 and --ignored"]
+#[ignore = "takes a minute"]
 fn an_open_waits_longer_than_a_minute() {
-    if std::env::var_os("VSCAN_LONG").is_some() {
-        waits_for(65);
-    }
+    waits_for(65);
 }
 
 #[test]

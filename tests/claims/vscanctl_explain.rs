@@ -1,6 +1,8 @@
 //! `vscanctl explain` says what smbd does.
 
 use vscan_tests::samples::{clean, eicar};
+use vscan_tests::share::Share;
+use vscan_tests::smbd::Smbd;
 
 use crate::protected::Protected;
 
@@ -44,6 +46,8 @@ fn only_a_scan_can_tell_the_rest() {
     let said = explain(&it, "bad.com", &["--scan", "--json"]).exits(1).json();
     assert_eq!(said["answer"], "denied_infected");
     assert!(said["text"].as_str().unwrap().contains("Eicar-Test"));
+    let said = explain(&it, "bad.com", &[]).exits(1);
+    assert_eq!(said.err, "", "nobody was denied anything: that is not for a log");
     it.refused("bad.com").refused_with("NT_STATUS_VIRUS_INFECTED");
     assert!(it.path("bad.com").exists());
 }
@@ -55,6 +59,12 @@ fn what_is_no_file_of_a_share_gets_a_word() {
     assert!(said.err.contains("is in no share of smb.conf"), "{}", said.err);
     let said = explain(&it, "nosuch", &[]).exits(2);
     assert!(said.err.contains("/nosuch: No such file"), "{}", said.err);
+    let open = Smbd::with(Share::plain("open"));
+    let file = open.dir("open").join("a.doc").display().to_string();
+    let said = open.vscanctl(&["explain", &file]).exits(2);
+    assert!(said.err.contains("/a.doc: No such file"), "{}", said.err);
+    std::fs::write(&file, eicar()).unwrap();
+    open.vscanctl(&["explain", &file]).exits(0).says(&["allowed: share open is not protected"]);
     let said = explain(&it, ".", &[]).exits(2);
     assert!(said.err.contains("is not a regular file"), "{}", said.err);
 }

@@ -197,7 +197,8 @@ fn scanners_tell_how_they_are() {
         .vscanctl(&["scanners"])
         .exits(0)
         .says(&["SCANNER", "LOAD"])
-        .says(&["clamav:", "up", " ms", "ClamAV"]);
+        .says(&["clamav:", "up", " ms", "ClamAV"])
+        .says(&["clamav:", " threads busy, ", " waiting"]);
     it.smbd.rewrite_conf("s", &crate::protected::conf("clamav:/nowhere/clamd.sock", ""));
     it.smbd
         .vscanctl(&["scanners"])

@@ -136,7 +136,7 @@ pub struct ScanArguments {
     pub act: bool,
 
     /// How many files to scan at once [default: "max scans in flight"].
-    #[arg(long, short, value_name = "NUMBER")]
+    #[arg(long, short, value_name = "NUMBER", value_parser = jobs)]
     pub jobs: Option<NonZeroUsize>,
 
     /// Print a line for every file.
@@ -186,6 +186,12 @@ pub struct MetricsArguments {
     /// Write them to the file vscan.prom in this directory, where node_exporter's textfile collector looks for it.
     #[arg(long, value_name = "DIR")]
     pub textfile: Option<PathBuf>,
+}
+
+/// Each is a thread and a connection.
+fn jobs(text: &str) -> Result<NonZeroUsize, String> {
+    let number = text.parse::<NonZeroUsize>().ok().filter(|number| number.get() <= 1000);
+    number.ok_or_else(|| "must be a number from 1 to 1000".to_owned())
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

@@ -64,7 +64,7 @@ pub fn run(arguments: &ExplainArguments, cli: &Cli, out: &Out) -> Result<Exit, T
     let shares = shares::all(&SmbConf::read(cli.config.as_deref())?);
     let (share, root) = shares::reaching(&shares, &path, arguments.share.as_deref())?;
     let explanation = match &share.protection {
-        None => unprotected(share, &path),
+        None => unprotected(share, &path)?,
         Some(loaded) => Subject::open(share, loaded, root, &path)?.explain(arguments.scan)?,
     };
     out.answer(&explanation, |out| explanation.text(out))?;
@@ -74,14 +74,15 @@ pub fn run(arguments: &ExplainArguments, cli: &Cli, out: &Out) -> Result<Exit, T
     })
 }
 
-fn unprotected(share: &Share, path: &Path) -> Explanation {
-    Explanation {
+fn unprotected(share: &Share, path: &Path) -> Result<Explanation, Trouble> {
+    path.symlink_metadata().map_err(|error| format!("{}: {}", shown(path), reason(&error)))?;
+    Ok(Explanation {
         path: exact(path),
         share: share.name.clone(),
         steps: Vec::new(),
         answer: Answer::Allowed,
         text: format!("allowed: share {} is not protected (\"vfs objects\" has no vscan)", share.name),
-    }
+    })
 }
 
 impl Explanation {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde::Serialize;
@@ -41,12 +41,22 @@ pub fn run(arguments: &MetricsArguments, cli: &Cli, out: &Out) -> Result<Exit, T
     Ok(Exit::Good)
 }
 
-/// Whole or not at all: the collector may read at any moment.
+/// Whole or not at all: the collector may read at any moment. Whoever owns the directory need not be root, so no link is
+/// followed there.
 fn write(directory: &Path, text: &str) -> std::io::Result<()> {
     let draft = directory.join(format!("{FILE}.{}", std::process::id()));
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o644).open(&draft)?;
-    file.write_all(text.as_bytes())?;
-    std::fs::rename(draft, directory.join(FILE))
+    // Left by an earlier process of this number, or put there by somebody.
+    let _ = std::fs::remove_file(&draft);
+    let mut file = File::options().write(true).create_new(true).open(&draft)?;
+    let written = file
+        .write_all(text.as_bytes())
+        // The collector is another user, whatever root's umask is.
+        .and_then(|()| file.set_permissions(Permissions::from_mode(0o644)))
+        .and_then(|()| std::fs::rename(&draft, directory.join(FILE)));
+    if written.is_err() {
+        let _ = std::fs::remove_file(draft);
+    }
+    written
 }
 
 fn gather(shares: &[Share]) -> Result<Metrics, Trouble> {
@@ -188,6 +198,25 @@ fn label(name: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_file_is_for_the_collector_and_follows_no_link() {
+        let home = tempfile::tempdir().unwrap();
+        let (victim, draft) = (home.path().join("victim"), format!("{FILE}.{}", std::process::id()));
+        std::fs::write(&victim, "precious").unwrap();
+        for name in [FILE, &draft] {
+            std::os::unix::fs::symlink(&victim, home.path().join(name)).unwrap();
+        }
+        write(home.path(), "vscan_up 1\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+        let about = home.path().join(FILE).symlink_metadata().unwrap();
+        assert!(about.is_file() && about.permissions().mode() & 0o777 == 0o644, "{about:?}");
+        // What cannot take its place leaves nothing behind.
+        std::fs::remove_file(home.path().join(FILE)).unwrap();
+        std::fs::create_dir(home.path().join(FILE)).unwrap();
+        assert!(write(home.path(), "vscan_up 1\n").is_err());
+        assert!(!home.path().join(draft).exists());
+    }
 
     #[test]
     fn a_family_has_its_help_once_and_its_labels_escaped() {

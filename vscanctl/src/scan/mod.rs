@@ -7,15 +7,13 @@ mod worker;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use std::vec;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 use vscan_engine::action::Action;
 use vscan_engine::privilege::AsIs;
 use vscan_engine::scan;
@@ -27,6 +25,7 @@ use crate::protection::OnlyTrouble;
 use crate::results::{self, Results};
 use crate::samba::SmbConf;
 use crate::shares::{self, Share};
+use crate::signals::stop_on_signals;
 use crate::{Exit, Trouble};
 use progress::Progress;
 use tally::Tally;
@@ -232,17 +231,6 @@ fn next(to_do: &Mutex<ToDo>) -> Option<Found> {
     }
     scan::close_connections();
     to_do.lock().ok()?.wait()
-}
-
-/// The first signal ends the scan after the files that are under way, the second one at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, Trouble> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_default(signal, stop.clone())
-            .and_then(|_| flag::register(signal, stop.clone()))
-            .map_err(|error| format!("signals cannot be caught: {}", reason(&error)))?;
-    }
-    Ok(stop)
 }
 
 fn trees<'a>(arguments: &ScanArguments, shares: &'a [Share]) -> Result<Vec<Tree<'a>>, Trouble> {
