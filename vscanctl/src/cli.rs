@@ -191,7 +191,7 @@ pub struct MetricsArguments {
     pub textfile: Option<PathBuf>,
 }
 
-/// Each is a thread and a connection.
+/// Each may be a thread and a connection.
 fn jobs(text: &str) -> Result<NonZeroUsize, String> {
     let number = text.parse::<NonZeroUsize>().ok().filter(|number| number.get() <= 1000);
     number.ok_or_else(|| "must be a number from 1 to 1000".to_owned())

@@ -15,8 +15,9 @@ use vscan_backends::clamav;
 use vscan_backends::dialogue::{Object, Outcome};
 use vscan_backends::verdict::{Fault, Verdict};
 
+use super::Timeouts;
+use super::blocking::{self, Waiting};
 use super::exchange::{Exchange, Progress, Wait};
-use super::{Timeouts, blocking};
 use crate::privilege::AsIs;
 
 const TIMEOUTS: Timeouts = Timeouts {
@@ -188,4 +189,31 @@ fn streams_a_file_piece_by_piece_with_the_socket_it_has() {
     let mut exchange = Exchange::new(&*scanner, None, file, &object, TIMEOUTS, now + TIMEOUTS.scan, now);
     assert_eq!(blocking::run(&mut exchange, &AsIs), Ok(Verdict::Clean));
     daemon.join().unwrap();
+}
+
+#[test]
+fn of_several_scans_the_one_with_an_answer_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    let socket = home.path().join("clamd");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let mut exchanges = [1, 2, 3].map(|_| exchange(&socket, file_with(b"x"), 1, TIMEOUTS));
+    let untils = exchanges.each_mut().map(|exchange| match exchange.advance(Instant::now(), &AsIs) {
+        Progress::Waiting(wait, until) => (wait, until),
+        Progress::Done(outcome) => panic!("{outcome:?}"),
+    });
+    let mut daemons: Vec<UnixStream> = (0..3).map(|_| listener.accept().unwrap().0).collect();
+    let ready = |exchanges: &[Exchange; 3], longest| {
+        let waits = exchanges.iter().zip(untils);
+        let all: Vec<_> = waits.map(|(exchange, (wait, until))| Waiting { exchange, wait, until }).collect();
+        blocking::wait_for_any(&all, longest)
+    };
+    assert_eq!(ready(&exchanges, Duration::ZERO), [false; 3]);
+    daemons[1].write_all(b"fd[9]: OK\0").unwrap();
+    assert_eq!(ready(&exchanges, Duration::MAX), [false, true, false]);
+    let outcome = blocking::run(&mut exchanges[1], &AsIs);
+    assert_eq!(outcome, Ok(Verdict::Clean));
+    // The others have waited for as long as they may.
+    thread::sleep(TIMEOUTS.io);
+    let [first, _, third] = ready(&exchanges, Duration::MAX)[..] else { panic!() };
+    assert!(first && third);
 }

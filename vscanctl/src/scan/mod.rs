@@ -1,7 +1,9 @@
 //! `vscanctl scan`: whole trees, with the settings and the results of their shares.
 
+mod file;
 mod patience;
 mod progress;
+mod queue;
 mod tally;
 mod walk;
 mod worker;
@@ -9,16 +11,13 @@ mod worker;
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
-use std::vec;
 
 use vscan_engine::action::Action;
 use vscan_engine::privilege::AsIs;
-use vscan_engine::scan;
 use vscan_engine::settings::Loaded;
 
 use crate::cli::{Cli, ScanArguments};
@@ -29,14 +28,13 @@ use crate::samba::SmbConf;
 use crate::shares::{self, Share};
 use crate::signals::stop_on_signals;
 use crate::{Exit, Trouble};
+use file::Report;
 use patience::Patience;
 use progress::Progress;
+use queue::Queue;
 use tally::Tally;
-use walk::{Found, Walk};
-use worker::{Report, Worker};
-
-/// Files that are known of and wait for a worker, in batches ([`walk`]). Room for each is made before the first.
-const BATCHES: usize = 2000;
+use walk::Walk;
+use worker::{Shared, Worker};
 
 /// Reports that wait to be read.
 const REPORTS: usize = 4000;
@@ -74,24 +72,22 @@ pub fn run(arguments: &ScanArguments, cli: &Cli, out: &Out) -> Result<Exit, Trou
     let started = Instant::now();
     let mut tally = Tally::default();
     let quarantines = quarantines(&shares);
-    let (queue, to_do) = sync_channel(BATCHES);
+    let queue = Queue::default();
     let (reports, incoming) = sync_channel(REPORTS);
-    let to_do = Mutex::new(ToDo { batch: Vec::new().into_iter(), queue: to_do });
+    let shared = Shared { trees: &trees, queue: &queue, stop: &stop, patience: &patience };
     let listener = thread::current();
     thread::scope(|scope| {
-        let walk = Walk::new(&trees, &quarantines, queue, reports.clone(), &stop);
+        let walk = Walk::new(&trees, &quarantines, &queue, reports.clone(), &stop);
         scope.spawn(move || walk.all());
-        let work = || {
-            let (trees, to_do, reports, stop, patience, listener) =
-                (&trees, &to_do, reports.clone(), &stop, &patience, &listener);
+        let work = |most| {
+            let (shared, reports, listener) = (&shared, reports.clone(), &listener);
             move || {
-                work(trees, to_do, &reports, stop, patience);
-                drop(reports);
+                Worker::new(shared, reports, most).work();
                 // It may have been the last one.
                 listener.unpark();
             }
         };
-        let workers: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(work())).collect();
+        let workers: Vec<_> = parts_of(jobs).map(|most| scope.spawn(work(most))).collect();
         drop(reports);
         let writer = scope.spawn(|| write_results(&caches, &is_over));
         let listened = listen(incoming, &mut progress, &mut tally);
@@ -180,63 +176,11 @@ fn write_results(caches: &[Results], is_over: &AtomicBool) {
     }
 }
 
-/// Scans until nothing is left. After a stop, what is left is taken and dropped: the walk may wait for room.
-fn work(
-    trees: &[Tree<'_>],
-    to_do: &Mutex<ToDo>,
-    reports: &SyncSender<Message>,
-    stop: &AtomicBool,
-    patience: &Patience,
-) {
-    let mut workers: Vec<Option<Worker<'_>>> = trees.iter().map(|_| None).collect();
-    while let Some(Found { path, tree }) = next(to_do) {
-        scan::close_idle_connections(Instant::now());
-        let (Some(place), Some(worker)) = (trees.get(tree), workers.get_mut(tree)) else { continue };
-        if stop.load(Ordering::Relaxed) {
-            continue;
-        }
-        let report = worker.get_or_insert_with(|| Worker::new(place)).scan(path);
-        let has_verdict = !report.is_without_verdict();
-        if reports.send(Message::Done(report)).is_err() {
-            stop.store(true, Ordering::Relaxed);
-        }
-        patience.heed(has_verdict, stop);
-    }
-}
-
-/// The files that wait for a worker. They come in batches and go one by one: any of them may take long.
-struct ToDo {
-    batch: vec::IntoIter<Found>,
-    queue: Receiver<Vec<Found>>,
-}
-
-impl ToDo {
-    /// The next file, if there is one already.
-    fn ready(&mut self) -> Option<Found> {
-        if self.batch.len() == 0 {
-            self.batch = self.queue.try_recv().ok()?.into_iter();
-        }
-        self.batch.next()
-    }
-
-    /// The next file. None when that was all.
-    fn wait(&mut self) -> Option<Found> {
-        while self.batch.len() == 0 {
-            self.batch = self.queue.recv().ok()?.into_iter();
-        }
-        self.batch.next()
-    }
-}
-
-/// The next file. Whoever has to wait for it lets go of its connections meanwhile.
-fn next(to_do: &Mutex<ToDo>) -> Option<Found> {
-    if let Ok(mut to_do) = to_do.try_lock()
-        && let Some(found) = to_do.ready()
-    {
-        return Some(found);
-    }
-    scan::close_connections();
-    to_do.lock().ok()?.wait()
+/// How many scans each thread has under way. More threads would only wait for a processor; these may have to wait for a disk.
+fn parts_of(jobs: usize) -> impl Iterator<Item = usize> {
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = (2 * processors).min(jobs);
+    (0..threads).map(move |thread| jobs / threads + usize::from(thread < jobs % threads))
 }
 
 fn trees<'a>(arguments: &ScanArguments, shares: &'a [Share]) -> Result<Vec<Tree<'a>>, Trouble> {

@@ -12,8 +12,8 @@ use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use vscan_engine::action::Bytes;
 
+use super::file::{Outcome, Report};
 use super::tally::Tally;
-use super::worker::{Outcome, Report};
 use crate::Trouble;
 use crate::output::{self, Colour, Out, exact, shown};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use vscan_engine::settings::Size;
 
-use super::worker::{Outcome, Report};
+use super::file::{Outcome, Report};
 
 #[derive(Default, Serialize)]
 pub struct Tally {

@@ -8,24 +8,18 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 
+use super::queue::{Found, Queue};
 use super::{Message, Tree};
 use crate::output::reason;
 
 /// So many files are handed over at once: to wake somebody up for each costs more than to find it.
 const BATCH: usize = 64;
 
-/// A file to be scanned.
-pub struct Found {
-    pub path: PathBuf,
-    /// Which of the trees it is in.
-    pub tree: usize,
-}
-
 pub struct Walk<'a> {
     trees: &'a [Tree<'a>],
     /// Left out.
     quarantines: &'a [PathBuf],
-    queue: SyncSender<Vec<Found>>,
+    queue: &'a Queue,
     reports: SyncSender<Message>,
     stop: &'a AtomicBool,
     /// Not handed over yet.
@@ -36,7 +30,7 @@ impl<'a> Walk<'a> {
     pub fn new(
         trees: &'a [Tree<'a>],
         quarantines: &'a [PathBuf],
-        queue: SyncSender<Vec<Found>>,
+        queue: &'a Queue,
         reports: SyncSender<Message>,
         stop: &'a AtomicBool,
     ) -> Self {
@@ -102,6 +96,13 @@ impl<'a> Walk<'a> {
             return Some(());
         }
         self.reports.send(Message::Found(batch.len() as u64)).ok()?;
-        self.queue.send(batch).ok()
+        self.queue.add(batch);
+        Some(())
+    }
+}
+
+impl Drop for Walk<'_> {
+    fn drop(&mut self) {
+        self.queue.close();
     }
 }

@@ -1,235 +1,120 @@
-//! One thread's scans: what smbd does at an open, done ahead of it.
+//! One thread, with several scans under way at once.
+//!
+//! To wait for a scanner and to be woken up costs a thread more than all that it does for a file. While it waits for several
+//! answers, some come together.
 
-use std::cell::RefCell;
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
-use rustix::io::Errno;
-use vscan_backends::verdict::Verdict;
-use vscan_engine::action::Action;
-use vscan_engine::filetype::mime_type;
-use vscan_engine::identity::Identity;
-use vscan_engine::log::{Level, Log};
-use vscan_engine::notify::{ActionTaken, Event, Occurrence};
-use vscan_engine::policy::{self, Facts, Plan};
-use vscan_engine::protection::{Considered, Judgement, Occasion, Place, Protection};
+use vscan_engine::scan;
+use vscan_engine::scan::blocking;
 
-use super::Tree;
-use crate::output::reason;
-use crate::protection::{Visitor, protect};
+use super::file::{Report, Scans, Step, UnderWay};
+use super::patience::Patience;
+use super::queue::{Found, Queue};
+use super::{Message, Tree};
 
-const ANCHOR: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// So many files that need no scan are looked at before those are heard of that do.
+const AT_ONCE: usize = 64;
 
-/// A file, and what came of it.
-pub struct Report {
-    pub path: PathBuf,
-    pub share: String,
-    pub size: u64,
-    pub result: Outcome,
+/// How long a worker that has room for more waits for answers alone.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// What all workers share.
+pub struct Shared<'a> {
+    pub trees: &'a [Tree<'a>],
+    pub queue: &'a Queue,
+    pub stop: &'a AtomicBool,
+    pub patience: &'a Patience,
 }
 
-/// What there is to say of a file.
-pub enum Outcome {
-    Clean {
-        was_known: bool,
-    },
-    Infected {
-        threat: String,
-        was_known: bool,
-        action: Option<ActionTaken>,
-    },
-    /// Something was found in it, and its content is trusted.
-    Trusted {
-        threat: String,
-    },
-    /// The rules leave it alone.
-    NotScanned(String),
-    /// It works, but not for this file.
-    Unscannable(String),
-    /// The scanner did not answer.
-    NoVerdict(String),
-    /// It was removed or renamed meanwhile.
-    Gone,
-}
-
-impl Report {
-    pub fn is_without_verdict(&self) -> bool {
-        matches!(self.result, Outcome::NoVerdict(_))
-    }
-}
-
-/// Scans files of one tree, one after the other.
 pub struct Worker<'a> {
-    tree: &'a Tree<'a>,
-    visitor: Visitor<'a>,
-    protection: Result<Protection, String>,
-    heard: Rc<Heard>,
+    shared: &'a Shared<'a>,
+    reports: SyncSender<Message>,
+    /// How many scans may be under way.
+    most: usize,
+    /// Of each tree, made when the first file of it comes.
+    scans: Vec<Option<Scans<'a>>>,
+    /// Each with its tree.
+    under_way: Vec<(usize, UnderWay)>,
 }
 
 impl<'a> Worker<'a> {
-    pub fn new(tree: &'a Tree<'a>) -> Self {
-        let heard = Rc::new(Heard::default());
-        let protection = protect(&tree.loaded, Box::new(heard.clone())).map(Protection::in_sessions);
-        Self { tree, visitor: Visitor::new(&tree.share.name, &tree.root), protection, heard }
+    pub fn new(shared: &'a Shared<'a>, reports: SyncSender<Message>, most: usize) -> Self {
+        let scans = shared.trees.iter().map(|_| None).collect();
+        Self { shared, reports, most, scans, under_way: Vec::new() }
     }
 
-    pub fn scan(&self, path: PathBuf) -> Report {
-        let (size, result) = self.outcome(&path);
-        Report { path, share: self.tree.share.name.clone(), size, result }
+    /// Scans until nothing is left. After a stop, what is left is taken and dropped: the walk may wait for room.
+    pub fn work(mut self) {
+        loop {
+            scan::close_idle_connections(Instant::now());
+            let patience = self.begin_some();
+            if !self.under_way.is_empty() {
+                self.hear(patience);
+            } else if patience > Duration::ZERO {
+                let Some(found) = self.shared.queue.wait() else { return };
+                self.begin(found);
+            }
+        }
     }
 
-    fn outcome(&self, path: &Path) -> (u64, Outcome) {
-        let protection = match &self.protection {
-            Ok(protection) => protection,
-            Err(why) => return (0, Outcome::NoVerdict(why.clone())),
+    /// Begins as many scans as may be under way. How long to wait for their answers.
+    fn begin_some(&mut self) -> Duration {
+        for _ in 0..AT_ONCE {
+            if self.under_way.len() >= self.most {
+                return Duration::MAX;
+            }
+            let Some(found) = self.shared.queue.ready() else {
+                // Others may use them, until there is more.
+                scan::close_connections();
+                return LOOK_EVERY;
+            };
+            self.begin(found);
+        }
+        Duration::ZERO
+    }
+
+    fn begin(&mut self, found: Found) {
+        let Found { path, tree } = found;
+        let (Some(place), Some(scans)) = (self.shared.trees.get(tree), self.scans.get_mut(tree)) else {
+            return;
         };
-        let Some(anchor) = anchor_at(path) else { return (0, Outcome::Gone) };
-        let Ok(stat) = fstat(&anchor) else { return (0, Outcome::Gone) };
-        // Not one that waits, or acts, when it is opened.
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return (0, Outcome::Gone);
+        if !self.shared.stop.load(Ordering::Relaxed) {
+            let step = scans.get_or_insert_with(|| Scans::new(place)).begin(path);
+            self.follow(tree, step);
         }
-        let identity = Identity::of(&stat);
-        (identity.size, self.consider(protection, path, &anchor, &identity))
     }
 
-    fn consider(
-        &self,
-        protection: &Protection,
-        path: &Path,
-        anchor: &OwnedFd,
-        identity: &Identity,
-    ) -> Outcome {
-        let in_share = path.strip_prefix(&self.tree.root).unwrap_or(path);
-        let place =
-            Place { path: path.as_os_str().as_bytes(), path_in_share: in_share.as_os_str().as_bytes() };
-        let file_type = || reopen(anchor).ok().and_then(|file| mime_type(file.as_fd()));
-        match protection.consider(&place, identity, &file_type) {
-            Considered::Judged(judgement) => {
-                let facts = Facts {
-                    path: place.path,
-                    path_in_share: place.path_in_share,
-                    size: identity.size,
-                    file_type: &file_type,
-                };
-                match (policy::before(&facts, protection.settings()), judgement) {
-                    (Plan::Skip(reason) | Plan::Refuse(reason), _) => Outcome::NotScanned(reason.to_string()),
-                    (Plan::Scan, Judgement::Allowed(_)) => Outcome::Clean { was_known: true },
-                    (Plan::Scan, Judgement::Denied(_)) => {
-                        Outcome::NoVerdict("the configuration has mistakes (see vscanctl check)".to_owned())
-                    }
-                }
+    /// Waits for answers. Whatever has one makes way for another file at once, which gets its connection.
+    fn hear(&mut self, patience: Duration) {
+        let waiting: Vec<_> = self.under_way.iter().map(|(_, under_way)| under_way.waits()).collect();
+        let is_ready = blocking::wait_for_any(&waiting, patience);
+        // From the end: the place of one that is taken out gets the last one, which was looked at by then.
+        for (index, _) in is_ready.iter().enumerate().rev().filter(|(_, is_ready)| **is_ready) {
+            let (tree, under_way) = self.under_way.swap_remove(index);
+            if let Some(Some(scans)) = self.scans.get(tree) {
+                let step = scans.go_on(under_way);
+                self.follow(tree, step);
             }
-            Considered::KnownInfected(found) => {
-                let Ok(file) = reopen(anchor) else { return Outcome::Gone };
-                let context = self.visitor.context();
-                let judgement = protection.act_on_known(&found, &file, &place, Occasion::Open, &context);
-                self.infected(found.threat.to_string(), true, judgement)
-            }
-            Considered::Unknown => match reopen(anchor) {
-                Ok(file) => self.ask(protection, file, &place),
-                Err(errno) => Outcome::Unscannable(format!("cannot be opened: {}", reason(&errno.into()))),
-            },
+            self.begin_some();
         }
     }
 
-    fn ask(&self, protection: &Protection, file: OwnedFd, place: &Place<'_>) -> Outcome {
-        let context = self.visitor.context();
-        let deadline = Instant::now() + protection.settings().scan_timeout;
-        let ended = protection.wait_for_end(protection.begin(file, place, deadline), place, &context);
-        let judgement = protection.conclude(&ended, place, Occasion::Open, &context);
-        match &ended.answer().outcome {
-            Ok(Verdict::Clean) => Outcome::Clean { was_known: false },
-            Ok(Verdict::Infected(threat)) => self.infected(threat.to_string(), false, judgement),
-            Ok(Verdict::MinorError(error)) => Outcome::Unscannable(error.text.clone()),
-            Err(fault) => Outcome::NoVerdict(fault.to_string()),
+    fn follow(&mut self, tree: usize, step: Step) {
+        match step {
+            Step::Waiting(under_way) => self.under_way.push((tree, under_way)),
+            Step::Done(report) => self.hand_in(report),
         }
     }
 
-    fn infected(&self, threat: String, was_known: bool, judgement: Judgement) -> Outcome {
-        use vscan_engine::protection::Allowance;
-        let action = self.heard.action.take();
-        match judgement {
-            Judgement::Allowed(Allowance::Exactly(_)) => Outcome::Trusted { threat },
-            Judgement::Allowed(Allowance::AnyContent) | Judgement::Denied(_) => {
-                let acts = self.tree.loaded.settings.infected_file_action != Action::Nothing;
-                Outcome::Infected { threat, was_known, action: action.filter(|_| acts) }
-            }
+    fn hand_in(&self, report: Report) {
+        let Shared { stop, patience, .. } = self.shared;
+        let has_verdict = !report.is_without_verdict();
+        if self.reports.send(Message::Done(report)).is_err() {
+            stop.store(true, Ordering::Relaxed);
         }
-    }
-}
-
-/// Points at what is at this path, if no link is on the way.
-fn anchor_at(path: &Path) -> Option<OwnedFd> {
-    match openat2(CWD, path, ANCHOR, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        // A kernel before 5.6, or a sandbox that does not know the call.
-        Err(Errno::NOSYS | Errno::PERM) => anchor_checked_at(path),
-        anchor => anchor.ok(),
-    }
-}
-
-/// The same where the kernel does not look at links by itself.
-fn anchor_checked_at(path: &Path) -> Option<OwnedFd> {
-    let anchor = openat(CWD, path, ANCHOR, Mode::empty()).ok()?;
-    let name = format!("/proc/self/fd/{}", anchor.as_raw_fd());
-    let real = readlinkat(CWD, name, Vec::new()).ok()?;
-    (real.as_bytes() == path.as_os_str().as_bytes()).then_some(anchor)
-}
-
-/// A descriptor for reading, which does not count as an access.
-fn reopen(anchor: &OwnedFd) -> rustix::io::Result<OwnedFd> {
-    let name = format!("/proc/self/fd/{}", anchor.as_raw_fd());
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    openat(CWD, name.as_str(), flags | OFlags::NOATIME, Mode::empty())
-        .or_else(|_| openat(CWD, name.as_str(), flags, Mode::empty()))
-}
-
-/// What the engine says of a file is part of the answer. What it says of scanners shows in the files' results.
-#[derive(Default)]
-struct Heard {
-    action: RefCell<Option<ActionTaken>>,
-}
-
-impl Log for Heard {
-    fn wants(&self, _: Level) -> bool {
-        false
-    }
-
-    fn line(&self, _: Level, _: &str) {}
-
-    fn event(&self, _: Level, _: &str, event: &Event) {
-        if let Occurrence::Infected { action, .. } = &event.occurrence {
-            self.action.replace(Some(action.clone()));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-
-    #[test]
-    fn no_link_on_the_way_is_followed() {
-        let home = tempfile::tempdir().unwrap();
-        let at = |name: &str| home.path().canonicalize().unwrap().join(name);
-        fs::create_dir(at("real")).unwrap();
-        fs::write(at("real/file"), "content").unwrap();
-        symlink("real", at("way")).unwrap();
-        symlink("file", at("real/link")).unwrap();
-        for anchor in [anchor_at, anchor_checked_at] {
-            assert!(anchor(&at("real/file")).is_some());
-            assert!(anchor(&at("way/file")).is_none());
-            assert!(anchor(&at("real/none")).is_none());
-            // The link itself is no regular file, and not scanned.
-            let link = anchor(&at("real/link")).unwrap();
-            assert_eq!(FileType::from_raw_mode(fstat(&link).unwrap().st_mode), FileType::Symlink);
-        }
+        patience.heed(has_verdict, stop);
     }
 }
