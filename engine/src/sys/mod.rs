@@ -3,6 +3,7 @@
 //! One file for each concern, with a safe face. `SAFETY.md` has the rules of the process that this runs in.
 #![allow(unsafe_code)]
 
+pub mod batch;
 mod child;
 pub mod detached;
 pub(crate) mod filesystem;

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use vscan_engine::action::Action;
 use vscan_engine::privilege::AsIs;
 use vscan_engine::settings::Loaded;
+use vscan_engine::sys::batch::become_batch;
 
 use crate::cli::{Cli, ScanArguments};
 use crate::output::{Out, reason, shown};
@@ -70,6 +71,8 @@ pub fn run(arguments: &ScanArguments, cli: &Cli, out: &Out) -> Result<Exit, Trou
     let (is_over, patience) = (AtomicBool::new(false), Patience::default());
     let mut progress = Progress::new(out, arguments.verbose);
     let started = Instant::now();
+    // Whoever waits for a scanner's answer at this moment, waits for a file. Here, answers may as well come together.
+    become_batch();
     let mut tally = Tally::default();
     let quarantines = quarantines(&shares);
     let queue = Queue::default();
