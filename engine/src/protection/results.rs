@@ -202,6 +202,10 @@ impl Protection {
     pub fn begin_check(&self) -> Option<Check> {
         let interval = self.settings.signature_check_interval.filter(|_| self.settings.cache.is_some())?;
         let now = Instant::now();
+        // So most opens have it.
+        if !self.pool.is_check_due(interval, now) {
+            return None;
+        }
         if self.shared.is_some() {
             self.pool.adopt_due(interval, now, &|spec| self.heard(spec), self.log());
         }
