@@ -543,6 +543,25 @@ fn whoever_finds_others_coming_or_going_for_long_says_so_once() {
 }
 
 #[test]
+fn one_thread_at_a_time_uses_the_database() {
+    let bench = Bench::new(100);
+    bench.store(1, Known::Clean);
+    let (cache, log) = (&bench.cache, &bench.log);
+    let is_in_use = std::sync::atomic::AtomicBool::new(false);
+    let use_it = |_: &Database, _: &Directory| {
+        assert!(!is_in_use.swap(true, std::sync::atomic::Ordering::SeqCst), "by two");
+        std::thread::sleep(Duration::from_millis(1));
+        is_in_use.store(false, std::sync::atomic::Ordering::SeqCst);
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..20).for_each(|_| cache.with(log, use_it).unwrap()));
+        }
+    });
+}
+
+#[test]
 fn many_come_while_somebody_writes_all_the_time() {
     let bench = Bench::new(100);
     bench.store(1, Known::Clean);
