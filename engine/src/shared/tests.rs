@@ -407,6 +407,22 @@ fn a_file_that_was_cut_short_is_set_aside_however_its_last_user_ended() {
 }
 
 #[test]
+fn a_file_that_lacks_its_last_pages_is_not_made_longer_while_somebody_writes() {
+    let bench = full_bench();
+    let turn = File::open(bench.path("turn")).unwrap();
+    let data = bench.data();
+    let length = || data.metadata().unwrap().len();
+    let whole = length();
+    let bench = bench.kill(|bench| {
+        File::options().write(true).open(bench.data()).unwrap().set_len(whole - 4096).unwrap();
+        rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    });
+    assert_eq!((length(), bench.lines()), (whole - 4096, Vec::new()));
+    let bench = bench.kill(|_| mem::drop(turn));
+    assert_eq!((length(), bench.lines()), (whole, Vec::new()));
+}
+
+#[test]
 fn a_file_of_another_kind_is_set_aside_however_its_last_user_ended() {
     let overwrite = |bench: &Bench| fs::write(bench.data(), [0xA5; 100_000]).unwrap();
     is_begun_anew(full_bench().restart(overwrite));
