@@ -15,6 +15,12 @@ use crate::privilege::AsIs;
 #[derive(Default)]
 pub(super) struct Lines(Mutex<Vec<String>>);
 
+impl Lines {
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
 impl Log for Lines {
     fn wants(&self, _: Level) -> bool {
         true
@@ -103,7 +109,7 @@ impl Bench {
     }
 
     pub(super) fn lines(&self) -> Vec<String> {
-        self.log.0.lock().unwrap().clone()
+        self.log.lines()
     }
 }
 
