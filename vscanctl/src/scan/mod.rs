@@ -67,7 +67,7 @@ pub fn run(arguments: &ScanArguments, cli: &Cli, out: &Out) -> Result<Exit, Trou
         caches => caches.unwrap_or_default(),
     };
     if arguments.warm {
-        check_that_results_are_shared(&trees)?;
+        check_that_results_are_kept(&trees, &caches)?;
     }
     let (is_over, fruitless) = (AtomicBool::new(false), AtomicUsize::new(0));
     let mut progress = Progress::new(out, arguments.verbose);
@@ -148,15 +148,21 @@ enum Message {
 }
 
 /// `--warm` promises something that only shared results can keep.
-fn check_that_results_are_shared(trees: &[Tree<'_>]) -> Result<(), Trouble> {
-    let lonely = trees.iter().find(|tree| tree.loaded.settings.shared_cache.is_none());
-    match lonely {
-        Some(tree) => Err(format!(
-            "--warm: share {} does not share its results: set \"cache = shared\" in vscan.conf",
-            tree.share.name
-        )),
-        None => Ok(()),
+fn check_that_results_are_kept(trees: &[Tree<'_>], caches: &[Results]) -> Result<(), Trouble> {
+    for Tree { share, loaded, .. } in trees {
+        let Some(limits) = &loaded.settings.shared_cache else {
+            return Err(format!(
+                "--warm: share {} does not share its results: set \"cache = shared\" in vscan.conf",
+                share.name
+            ));
+        };
+        let of_share = caches.iter().find(|results| results.directory == limits.directory);
+        if of_share.is_none_or(|results| results.cache.generation(&OnlyTrouble).is_none()) {
+            let at = shown(&limits.directory);
+            return Err(format!("--warm: the results of share {} cannot be kept in {at}", share.name));
+        }
     }
+    Ok(())
 }
 
 /// What the workers find out, written for all smbds as it comes. What is left in the end is written when the caches are closed.
