@@ -23,13 +23,6 @@ fn new_connection_reads(it: &Protected, name: &str) -> Result<Vec<u8>, Status> {
     it.client().read(name)
 }
 
-/// Waits until the client's smbd has ended: the last one closes the results.
-fn wait_until_gone(client: Client) {
-    let server = client.server();
-    drop(client);
-    eventually("the client's smbd has ended", SOON, || (!server.is_alive()).then_some(()));
-}
-
 fn log_lines_about_the_cache(it: &Protected) -> Vec<String> {
     let about = |line: &&str| line.contains("cache of results");
     it.smbd.log().lines().filter(about).map(str::to_owned).collect()
@@ -59,7 +52,7 @@ fn results_outlive_the_last_process_that_knew_them() {
     it.plant("a.doc", &clean(1, 100));
     let client = it.client();
     client.read("a.doc").unwrap();
-    wait_until_gone(client);
+    client.leave();
     assert_eq!(new_connection_reads(&it, "a.doc"), Ok(clean(1, 100)));
     assert_eq!(it.scanner.scans(), 1);
 }
@@ -76,7 +69,7 @@ fn results_outlive_a_kill() {
     });
     client.read("a.doc").unwrap();
     it.smbd.signal(client.server(), Signal::KILL);
-    wait_until_gone(client);
+    client.leave();
     assert_eq!(new_connection_reads(&it, "a.doc"), Ok(clean(1, 100)));
     assert_eq!(it.scanner.scans(), 1);
     assert_eq!(log_lines_about_the_cache(&it), [""; 0]);
@@ -181,7 +174,7 @@ fn is_begun_anew(damage: impl FnOnce(&Path)) {
     it.plant("a.doc", &clean(1, 100));
     let client = it.client();
     client.read("a.doc").unwrap();
-    wait_until_gone(client);
+    client.leave();
     damage(&it.smbd.path(CACHE).join("results/data.mdb"));
     assert_eq!(new_connection_reads(&it, "a.doc"), Ok(clean(1, 100)));
     assert_eq!(new_connection_reads(&it, "a.doc"), Ok(clean(1, 100)));

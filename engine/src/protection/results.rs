@@ -161,8 +161,9 @@ impl Protection {
         let Some(shared) = self.shared.as_deref() else { return };
         let open = || file.as_fd().try_clone_to_owned().ok();
         let Some(key) = shared.key(identity.key, self.scanners, open) else { return };
-        let took = FileTime::now().since(scan.began).unwrap_or_default();
-        let entry = |signatures| Entry { identity, known, signatures, stored: FileTime::now(), took };
+        let stored = FileTime::now();
+        let took = stored.since(scan.began).unwrap_or_default();
+        let entry = |signatures| Entry { identity, known, signatures, stored, took };
         // The first version that is heard of is that of the scans before.
         match scan.shared_signatures.or_else(|| self.shared_signatures()) {
             Some(signatures) => shared.store(key, entry(signatures), scan.generation),

@@ -9,7 +9,6 @@ use heed::{Database as Table, Env, MdbError, RoTxn, RwTxn, WithTls};
 
 use super::filesystem::FilesystemId;
 use super::record::{Entry, Generation, Key, Version, age_key, key_of_age};
-use crate::identity::FileTime;
 use crate::sys;
 
 /// Any change of what is written where makes another format.
@@ -82,7 +81,7 @@ impl From<heed::Error> for Trouble {
 /// Something to be written.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
-    /// A result of this process. Without a generation, it is not written: who knows what has been flushed since.
+    /// A result of this process, and the generation in which its scan began, if that could be told then.
     Result(Key, Entry, Option<Generation>),
     /// One of another server.
     Learned(Key, Entry, Option<Generation>),
@@ -190,9 +189,12 @@ impl Database {
     pub(super) fn write(&self, changes: &mut Vec<Change>) -> Result<(), Trouble> {
         let mut txn = self.begin()?;
         // Whoever flushes waits for this transaction to end, or has ended before.
-        let current = Some(self.generation_in(&txn)?);
+        let current = self.generation_in(&txn)?;
         changes.retain(|change| match change {
-            Change::Result(.., generation) | Change::Learned(.., generation) => *generation == current,
+            Change::Result(_, entry, None) | Change::Learned(_, entry, None) => {
+                current.had_begun(entry.began())
+            }
+            Change::Result(.., Some(then)) | Change::Learned(.., Some(then)) => *then == current,
             Change::Version(..) => true,
         });
         for change in changes {
@@ -370,7 +372,7 @@ impl Tables {
         let about = table("about")?;
         about.put(&mut txn, FORMAT_KEY, FORMAT)?;
         // Not one that a former database, which was set aside, had: somebody may have begun a scan in it.
-        about.put(&mut txn, GENERATION_KEY, &Generation::beginning_at(FileTime::now()).to_bytes())?;
+        about.put(&mut txn, GENERATION_KEY, &Generation::first().to_bytes())?;
         txn.commit()?;
         Ok(Self { results, ages, versions, about })
     }

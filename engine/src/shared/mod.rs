@@ -191,7 +191,7 @@ impl SharedCache {
     }
 
     /// Hands a result over, and the generation in which its scan began. It is written at the next
-    /// [`SharedCache::write_pending`], unless another generation has begun by then, or none was known.
+    /// [`SharedCache::write_pending`], unless another generation has begun by then.
     pub fn store(&self, key: Key, entry: Entry, generation: Option<Generation>) {
         self.push(Change::Result(key, entry, generation));
     }
@@ -262,7 +262,8 @@ impl SharedCache {
         server.set(&results, log, privilege);
         // If there was a flush in between, the server may have been asked to forget them before it knew them.
         let current = self.generation(log);
-        if current.is_some() && generations.iter().any(|generation| *generation != current) {
+        let is_over = |generation: &Option<Generation>| generation.is_some() && *generation != current;
+        if current.is_some() && generations.iter().any(is_over) {
             let files: Vec<_> = results.iter().map(|(key, _)| (key.filesystem, key.ino)).collect();
             server.forget(Flush::Files(&files), log, privilege);
         }

@@ -3,12 +3,11 @@
 use rustix::process::Signal;
 use vscan_tests::clamd::Clamd;
 use vscan_tests::client::{Client, Open, Pending, Status};
-use vscan_tests::process::Process;
 use vscan_tests::samples::{clean, eicar, plant};
 use vscan_tests::scanned::Scanned;
 use vscan_tests::share::Share;
 use vscan_tests::smbd::{Builder, Smbd};
-use vscan_tests::wait::{SOON, eventually};
+use vscan_tests::wait::SOON;
 
 use super::conf;
 
@@ -66,9 +65,7 @@ fn a_session_with_everything_in_it_has_no_memory_error_and_no_leak_of_ours() {
     client.open("open.txt", Open::overwrite()).wait().handle().unwrap();
     let server = client.server();
     client.disconnect();
-    eventually("the client's process has ended and reported", SOON * 5, || {
-        (!server.is_alive()).then_some(())
-    });
+    server.wait_for_end(SOON * 5);
     smbd.terminate();
     let report = smbd.valgrind_report();
     assert_eq!(ours(&report), [""; 0]);
@@ -100,9 +97,6 @@ fn requests_that_end_before_their_scans_cost_no_memory_error() {
         it.scanner.wait_for_scans(scans + 2, SOON * 5);
         (client, open, compound)
     };
-    let has_ended = |server: Process| {
-        eventually("its process has ended", SOON * 5, || (!server.is_alive()).then_some(()))
-    };
     for (number, (end, status)) in (0..).zip(ends) {
         let (client, open, compound) = parked(number);
         let server = client.server();
@@ -113,13 +107,13 @@ fn requests_that_end_before_their_scans_cost_no_memory_error() {
             assert_ne!(part.wait_for(SOON * 5).status, Status::OK, "{number}");
         }
         client.disconnect();
-        has_ended(server);
+        server.wait_for_end(SOON * 5);
     }
     let (client, open, _compound) = parked(4);
     let server = client.server();
     it.smbd.signal(server, Signal::TERM);
     assert_eq!(open.wait_for(SOON * 5).status, Status::DISCONNECTED);
-    has_ended(server);
+    server.wait_for_end(SOON * 5);
     it.scanner.release();
     it.smbd.terminate();
     assert_eq!(ours(&it.smbd.valgrind_report()), [""; 0]);
@@ -141,9 +135,7 @@ fn an_infected_file_that_is_found_as_smbd_ends_costs_no_memory_error() {
     client.disconnect();
     it.smbd.wait_for_log("disconnect: share s", SOON * 5);
     it.scanner.release();
-    eventually("the client's process has ended and reported", SOON * 5, || {
-        (!server.is_alive()).then_some(())
-    });
+    server.wait_for_end(SOON * 5);
     it.smbd.terminate();
     assert_eq!(ours(&it.smbd.valgrind_report()), [""; 0]);
     assert_eq!(it.quarantine().len(), 1);
