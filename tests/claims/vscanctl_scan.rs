@@ -146,24 +146,29 @@ fn a_clamd_that_is_started_anew_meanwhile_costs_verdicts_and_makes_none() {
     plant_many(&smbd.dir(SHARE), 3500);
     let share = smbd.dir(SHARE).display().to_string();
     let arguments = ["scan", "--json", "--verbose", share.as_str()];
-    let scanned = |clamd: &mut Clamd, is_killed: bool| {
-        let running = smbd.vscanctl_command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
-        let begun = clamd.log().len();
-        eventually("it is in the middle", SOON, || (clamd.log().len() > begun + 10_000).then_some(()));
-        if is_killed {
-            clamd.kill();
-            clamd.start();
-        }
-        Said::from(running.wait_with_output().unwrap())
-    };
-    let said = scanned(&mut clamd, true);
+    let running = smbd.vscanctl_command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let begun = clamd.log().len();
+    eventually("it is in the middle", SOON, || (clamd.log().len() > begun + 10_000).then_some(()));
+    clamd.kill();
+    clamd.start();
+    let said = Said::from(running.wait_with_output().unwrap());
     let [infected, others] = results(&said);
     assert!(infected.iter().all(|result| result == "infected" || result == "error"), "{infected:?}");
     assert!(others.iter().all(|result| result == "clean" || result == "error"), "{others:?}");
     assert!(infected.contains(&"infected".to_owned()) && others.contains(&"error".to_owned()));
     said.exits(1);
-    let [infected, others] = results(&scanned(&mut clamd, false).exits(1));
+    let [infected, others] = results(&smbd.vscanctl(&arguments).exits(1));
     assert_eq!((infected, others), (vec!["infected".to_owned(); 500], vec!["clean".to_owned(); 3000]));
+}
+
+/// Its threads have read the shared results, and must be gone when those are closed.
+#[test]
+fn it_ends_well_each_time() {
+    let it = Protected::with("");
+    (0..8).for_each(|number| plant(&it.path(&format!("{number}.doc")), &clean(number, 100)));
+    for _ in 0..100 {
+        scan(&it, &["--jobs", "32"]).exits(0).says(&["8 files"]);
+    }
 }
 
 #[test]

@@ -111,6 +111,9 @@ pub struct ExplainArguments {
 /// Prints what is infected or cannot be scanned, and the sum. With --json, each is one line of JSON, and the sum is the
 /// last line.
 ///
+/// A scanner that stops answering is waited for, for a minute; files that come up meanwhile are reported as errors, one now and
+/// then. One that has not answered at all is given up after two seconds.
+///
 /// Exits with 1 if something is infected, with 2 if something could not be scanned, with 130 if it was interrupted.
 #[derive(Debug, Args)]
 pub struct ScanArguments {
