@@ -57,9 +57,9 @@ enum Answer {
 }
 
 pub fn run(arguments: &ExplainArguments, cli: &Cli, out: &Out) -> Result<Exit, Trouble> {
+    let shares = shares::all(&SmbConf::read(cli.config.as_deref())?);
     let failed = |error| format!("{}: {}", shown(&arguments.path), reason(&error));
     let path = arguments.path.canonicalize().map_err(failed)?;
-    let shares = shares::all(&SmbConf::read(cli.config.as_deref())?);
     let (share, root) = shares::reaching(&shares, &path, arguments.share.as_deref())?;
     let explanation = match &share.protection {
         None => unprotected(share, &path),
