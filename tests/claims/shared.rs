@@ -157,7 +157,7 @@ fn new_signatures_end_results_for_all() {
 
 #[test]
 fn a_touch_of_the_epoch_file_ends_results_for_all() {
-    let it = Protected::with("signature epoch file = @RIG@/epoch");
+    let it = Protected::with("");
     it.plant("a.doc", &clean(1, 100));
     for scans in [1, 2] {
         fs::write(it.smbd.path("epoch"), "").unwrap();

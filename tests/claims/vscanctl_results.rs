@@ -12,7 +12,7 @@ use vscan_tests::wait::{SOON, eventually};
 
 use crate::protected::Protected;
 
-const OPTIONS: &str = "infected file action = nothing\nsignature epoch file = @RIG@/epoch";
+const OPTIONS: &str = "infected file action = nothing";
 
 /// Plants files; their names.
 fn plant(it: &Protected, count: u64) -> Vec<String> {
