@@ -27,6 +27,9 @@ tests/demo.sh
 headline "Tests"
 cargo test --workspace --locked
 
+headline "The claims that take a minute"
+cargo test --package vscan-tests --test claims --locked -- --ignored a_minute
+
 headline "Every fuzz target, for a moment"
 command -v cargo-fuzz >/dev/null || PATH=$PATH:$HOME/.cargo/bin
 command -v cargo-fuzz >/dev/null || cargo install --locked --quiet cargo-fuzz

@@ -11,6 +11,7 @@ use lru::LruCache;
 use vscan_backends::verdict::{ThreatName, Verdict};
 
 use crate::identity::{FileKey, FileTime, Identity};
+use crate::shared::Generation;
 
 /// A result worth keeping. Errors are not: the next open asks again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub struct Circumstances {
     pub signatures: u64,
     /// The same as all processes do; None if that was not known yet.
     pub shared_signatures: Option<u64>,
+    /// The generation of the shared results then.
+    pub generation: Option<Generation>,
     /// How coarse the times of the file are.
     pub granularity: Duration,
     /// When the scan was over.
@@ -168,7 +171,14 @@ mod tests {
     const SIGNATURES: u64 = 5;
 
     fn scan(began: FileTime, ended: Instant) -> Circumstances {
-        Circumstances { began, signatures: SIGNATURES, shared_signatures: None, granularity: TICK, ended }
+        Circumstances {
+            began,
+            signatures: SIGNATURES,
+            shared_signatures: None,
+            generation: None,
+            granularity: TICK,
+            ended,
+        }
     }
 
     fn at_ms(ms: i64) -> FileTime {

@@ -50,7 +50,8 @@ const NUMBERS: usize = FIRST_SLOT + SLOTS * SLOT;
 pub enum Event {
     /// A client opened a file, and a verdict was wanted.
     Open,
-    /// The process itself knew the result.
+    /// The process itself knew the result: of a scan of its own, of an earlier open, or because it was told of the file
+    /// when it asked about a neighbour.
     HitOwn,
     /// Another process had found it out.
     HitShared,

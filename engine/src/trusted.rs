@@ -151,6 +151,14 @@ fn check_owner(list: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether there is such a list; an error if it would not be believed.
+pub fn is_there(list: &Path) -> io::Result<bool> {
+    match File::open(list) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        opened => opened.and_then(|list| check_owner(&list)).map(|()| true),
+    }
+}
+
 fn read(list: File) -> io::Result<Vec<Content>> {
     let mut text = String::new();
     list.take(LIST_MAX).read_to_string(&mut text)?;

@@ -48,10 +48,10 @@ fn lookups(most: u64) {
     let home = tempfile::tempdir().unwrap();
     let cache = open(&home.path().join("cache"), most + 1);
     let sizes = [10_000, 100_000, 1_000_000, 10_000_000].into_iter().filter(|size| *size <= most);
-    let mut filled = 0;
+    let (mut filled, generation) = (0, cache.generation(&Loud));
     for size in sizes {
         for number in filled..size {
-            cache.store(key(&cache, home.path(), number), entry(number));
+            cache.store(key(&cache, home.path(), number), entry(number), generation);
             if number % 64 == 63 {
                 while cache.write_pending(&Loud, &AsIs) {}
             }
@@ -129,7 +129,7 @@ pub fn work(directory: &str, worker: u64) {
         let (started, queued) = moment(&queue);
         let found = look_up(&cache, key, &entry.identity);
         if found == Lookup::Unknown {
-            cache.store(key, entry);
+            cache.store(key, entry, cache.generation(&Loud));
             cache.write_pending(&Loud, &AsIs);
         }
         let (ended, queued_since) = moment(&queue);

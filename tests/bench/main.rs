@@ -37,6 +37,7 @@ struct Plan {
     /// How often the files of (c) are visited.
     passes: usize,
     slow_scan: Duration,
+    /// Of plain and of vscan.
     uploads: usize,
     upload_mib: usize,
     /// How often a tree is scanned that was never seen, and how many files are in it.
@@ -53,7 +54,7 @@ impl Plan {
         rounds: 20,
         passes: 3,
         slow_scan: Duration::from_secs(30),
-        uploads: 15,
+        uploads: 40,
         upload_mib: 256,
         trees: 3,
         tree_files: 20_000,

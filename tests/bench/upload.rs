@@ -9,11 +9,15 @@ use crate::ground::{Ground, Seeds};
 use crate::measure::median;
 use crate::table::{Row, Table, Target};
 
+/// virusfilter scans before it answers, which is not to be mistaken for noise: it has its turn less often.
+const SELDOM: usize = 5;
+
 /// Prints part (d).
 pub fn run(ground: &Ground, visitors: &mut [Visitor; 3], seeds: &mut Seeds, plan: &Plan) {
     let mut times = [const { Vec::new() }; 3];
     for turn in 0..plan.uploads {
-        for which in [0, 1, 2].map(|place| (place + turn) % 3) {
+        let contenders = if turn % SELDOM == 0 { 3 } else { 2 };
+        for which in (0..contenders).map(|place| (place + turn) % contenders) {
             let visitor = &mut visitors[which];
             let name = format!("upload-{turn}.bin");
             let piece = clean(seeds.next(), PIECE);
@@ -24,8 +28,9 @@ pub fn run(ground: &Ground, visitors: &mut [Visitor; 3], seeds: &mut Seeds, plan
         }
     }
     let mut table = Table::new(&format!("(d) CLOSE after an upload of {} MiB", plan.upload_mib));
+    table.row(Row::counts("uploads", times.each_ref().map(|times| Some(times.len() as f64))));
     let middle = times.each_ref().map(|times| median(times));
-    table.row(Row::times(&format!("median of {}", plan.uploads), middle.map(Some)));
+    table.row(Row::times("median", middle.map(Some)));
     table.row(Row::times("longest", times.each_ref().map(|times| times.iter().copied().reduce(f64::max))));
     let ratio = middle.map(|time| time / middle[0]);
     table.row(Row::ratios("median / plain", ratio.map(Some)));

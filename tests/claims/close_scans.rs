@@ -140,7 +140,7 @@ fn scans_of_closed_files_are_finished_after_their_client_has_gone() {
         it.smbd.wait_for_log(&format!("{name}\" is infected with"), SOON);
         assert!(!it.path(name).exists());
     }
-    eventually("the client's smbd ends", SOON, || (!process.is_alive()).then_some(()));
+    process.wait_for_end(SOON);
     assert_eq!((it.scanner.scans(), it.quarantine().len()), (scans + 2, 3), "the first had begun");
     it.is_unharmed();
 }
@@ -154,7 +154,7 @@ fn scans_of_closed_files_are_finished_when_smbd_is_told_to_end() {
     it.smbd.terminate();
     assert!(process.is_alive());
     it.scanner.release();
-    eventually("the client's smbd ends", SOON, || (!process.is_alive()).then_some(()));
+    process.wait_for_end(SOON);
     assert!(!it.path("one.com").exists() && !it.path("two.com").exists());
     assert_eq!(it.quarantine().len(), 2);
     it.is_unharmed();
@@ -168,7 +168,7 @@ fn what_is_open_when_the_client_goes_is_scanned_too() {
     client.write_at(handle, 0, &eicar()).wait().status.ok().unwrap();
     client.disconnect();
     it.smbd.wait_for_log("bad.com\" is infected with", SOON);
-    eventually("the client's smbd ends", SOON, || (!client.server().is_alive()).then_some(()));
+    client.server().wait_for_end(SOON);
     assert!(!it.path("bad.com").exists());
     it.is_unharmed();
 }
@@ -191,7 +191,7 @@ fn what_cannot_be_scanned_before_smbd_ends_is_named_and_scanned_when_it_is_opene
         closed_and_held("scan timeout = 2\nmax scans in flight = 1\n", &["one.com", "two.com"], &eicar());
     let process = client.server();
     client.disconnect();
-    eventually("the client's smbd ends", Duration::from_secs(10), || (!process.is_alive()).then_some(()));
+    process.wait_for_end(Duration::from_secs(10));
     for name in ["one.com", "two.com"] {
         let log = it.smbd.log();
         // Which of the two is said of the second one depends on whether there is a moment left for it.

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use vscan_tests::clamd::Clamd;
 use vscan_tests::client::{Client, Status};
 use vscan_tests::fake::FakeDaemon;
-use vscan_tests::redis::Redis;
+use vscan_tests::redis::{PASSWORD, Redis};
 use vscan_tests::samples::{clean, eicar, plant};
 use vscan_tests::share::Share;
 use vscan_tests::smbd::Smbd;
@@ -64,6 +64,33 @@ fn what_one_server_has_scanned_another_one_knows() {
 }
 
 #[test]
+fn what_one_server_forgets_it_does_not_learn_again() {
+    let mut it = Cluster::new();
+    it.plant("a.doc", &clean(1, 100));
+    it.plant("b.doc", &clean(2, 100));
+    for name in ["a.doc", "b.doc"] {
+        it.read(0, name).unwrap();
+        it.read(1, name).unwrap();
+    }
+    let path = it.nodes[0].dir("s").join("a.doc").display().to_string();
+    for arguments in [vec!["cache", "flush", &path], vec!["cache", "flush"]] {
+        let scans = it.scanner.scans();
+        it.nodes[1].vscanctl(&arguments).exits(0);
+        it.read(1, "a.doc").unwrap();
+        assert_eq!(it.scanner.scans(), scans + 1, "{arguments:?}");
+    }
+    let scans = it.scanner.scans();
+    it.read(1, "b.doc").unwrap();
+    assert_eq!(it.scanner.scans(), scans + 1);
+    it.redis.kill();
+    let said = it.nodes[1].vscanctl(&["cache", "flush", &path]).exits(2);
+    assert!(said.err.contains("has not forgotten them"), "{}", said.err);
+    it.redis.start_again();
+    it.read(1, "a.doc").unwrap();
+    assert_eq!(it.scanner.scans(), scans + 2, "this one has");
+}
+
+#[test]
 fn a_server_that_is_gone_or_silent_costs_scans_alone() {
     let mut it = Cluster::new();
     for (number, name) in (1..).zip(["a.doc", "b.doc", "c.doc"]) {
@@ -82,4 +109,5 @@ fn a_server_that_is_gone_or_silent_costs_scans_alone() {
     assert_eq!(client.read("c.doc"), Ok(clean(3, 100)));
     assert_eq!(it.read(0, "c.doc"), Ok(clean(3, 100)));
     assert_eq!(it.lines(1).len(), 1, "{:?}", it.lines(1));
+    assert!(!it.nodes[1].log().contains(PASSWORD));
 }

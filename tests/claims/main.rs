@@ -103,6 +103,8 @@ mod users;
 mod verdicts;
 /// What the administrator's command says of the configuration.
 mod vscanctl_check;
+/// What holds for every command of it.
+mod vscanctl_commands;
 /// What it says of a file.
 mod vscanctl_explain;
 /// What it does with files in quarantine.

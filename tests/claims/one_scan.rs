@@ -4,7 +4,7 @@ use vscan_tests::client::{Client, Open, Status};
 use vscan_tests::samples::eicar;
 use vscan_tests::scanned::{Quiet, Scanned};
 use vscan_tests::share::Share;
-use vscan_tests::wait::{SOON, eventually};
+use vscan_tests::wait::SOON;
 
 /// Two shares of one folder, `s` and `t`; the second with these settings beside those of the first.
 fn two_shares(settings_of_second: &str) -> Scanned {
@@ -107,6 +107,6 @@ fn a_scan_after_a_close_serves_the_other_share() {
     it.scanner.release();
     client.close(open.wait().handle().unwrap()).wait().status.ok().unwrap();
     assert_eq!(it.scanner.scans(), scans + 1);
-    eventually("the scan is over", SOON, || (it.scanner.open_connections() == 0).then_some(()));
+    it.scanner.wait_until_alone(SOON);
     it.is_quiet(&quiet);
 }

@@ -2,6 +2,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use vscan_tests::client::{Open, Status, access, disposition, option};
 use vscan_tests::samples::{clean, eicar};
+use vscan_tests::scanned::Scanned;
+use vscan_tests::wait::SOON;
 
 use crate::protected::{Protected, SHARE, settle};
 
@@ -167,6 +169,32 @@ fn what_one_client_still_writes_is_scanned_for_the_other_that_reads_it() {
     assert_eq!(writer.write_at(handle, 0, &eicar()).wait().status, Status::OK);
     assert_eq!(reader.read("a.com"), Err(Status::VIRUS_INFECTED));
     assert_eq!(writer.close(handle).wait().status, Status::ACCESS_DENIED);
+}
+
+/// Its close does not wait for the scan, and the scan is one of another process.
+#[test]
+fn what_one_client_has_closed_has_a_verdict_before_another_reads_it() {
+    let it = Scanned::new("infected file action = nothing\n");
+    let ((one, quiet), (other, _)) = (it.connect(), it.connect());
+    it.scanner.hold();
+    for (name, content, ending) in
+        [("bad.com", eicar(), Err(Status::VIRUS_INFECTED)), ("good.doc", clean(1, 100), Ok(clean(1, 100)))]
+    {
+        let scans = it.scanner.scans();
+        one.write(name, &content).unwrap();
+        it.scanner.wait_for_scans(scans + 1, SOON);
+        let open = it.park(&other, name);
+        assert!(!open.is_answered());
+        it.scanner.release();
+        let read = open.wait().handle().map(|handle| {
+            let data = other.read_at(handle, 0, 1000).wait().data;
+            other.close(handle).wait().status.ok().unwrap();
+            data
+        });
+        assert_eq!(read, ending, "{name}");
+        it.scanner.hold();
+    }
+    it.is_quiet(&quiet);
 }
 
 #[test]

@@ -42,6 +42,21 @@ fn a_parked_open_of_an_infected_file_is_refused() {
 }
 
 #[test]
+fn a_scan_takes_neither_a_thread_nor_a_process() {
+    let it = Scanned::new("");
+    it.plant("slow.doc", b"needle and hay");
+    let client = Client::connect(&it.smbd, "s");
+    it.scanner.hold();
+    let open = it.park(&client, "slow.doc");
+    let process = client.server();
+    // Samba's own threads read and write files, and nobody has done that yet.
+    let threads = std::fs::read_dir(format!("/proc/{}/task", process.0.as_raw_nonzero())).unwrap().count();
+    assert_eq!((threads, process.children().len()), (1, 0));
+    it.scanner.release();
+    assert_eq!(open.wait().status, Status::OK);
+}
+
+#[test]
 fn opens_of_one_file_wait_for_one_scan() {
     let it = Scanned::new("");
     it.plant("slow.doc", b"needle and hay");

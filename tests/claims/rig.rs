@@ -12,7 +12,7 @@ use vscan_tests::process::Process;
 use vscan_tests::samples::{clean, eicar, encrypted_zip, infected_zip, plant};
 use vscan_tests::share::Share;
 use vscan_tests::smbd::Smbd;
-use vscan_tests::wait::{SOON, eventually};
+use vscan_tests::wait::SOON;
 
 #[test]
 fn smbd_serves_a_file() {
@@ -47,7 +47,7 @@ fn smbd_ends_on_sigterm_and_leaves_no_process() {
     smbd.terminate();
     drop(smbd);
     assert!(!parent.is_alive());
-    eventually("the client's process is gone too", SOON, || (!child.is_alive()).then_some(()));
+    child.wait_for_end(SOON);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn no_daemon_outlives_a_killed_test_process() {
     assert_eq!(daemons.iter().filter(|daemon| daemon.is_alive()).count(), 2);
     victim.kill().unwrap();
     victim.wait().unwrap();
-    eventually("both are gone", SOON, || daemons.iter().all(|daemon| !daemon.is_alive()).then_some(()));
+    daemons.iter().for_each(|daemon| daemon.wait_for_end(SOON));
     // Nobody was left to remove it.
     std::fs::remove_dir_all(home).unwrap();
 }
@@ -205,7 +205,7 @@ fn a_lost_connection_ends_what_was_pending() {
     open.wait_until_pending();
     other.disconnect();
     assert_eq!(open.wait().status, Status::DISCONNECTED);
-    eventually("smbd ends the process", SOON, || (!other.server().is_alive()).then_some(()));
+    other.server().wait_for_end(SOON);
 }
 
 #[test]

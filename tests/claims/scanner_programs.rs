@@ -165,7 +165,7 @@ fn a_program_that_takes_too_long_is_killed_and_nobody_else_waits() {
     let line = it.smbd.wait_for_log("slow.doc\" could not be scanned", SOON);
     assert!(line.contains("(scan timeout)"), "{line}");
     for process in [child, program] {
-        eventually("it is killed", SOON, || (!process.is_alive()).then_some(()));
+        process.wait_for_end(SOON);
     }
 }
 
@@ -178,7 +178,7 @@ fn a_program_ends_with_its_smbd() {
     open.wait_until_pending();
     let program = it.process("self");
     it.smbd.signal(client.server(), Signal::KILL);
-    eventually("it is killed", SOON, || (!program.is_alive()).then_some(()));
+    program.wait_for_end(SOON);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use vscan_tests::clamd::Clamd;
 use vscan_tests::client::{Client, Status};
 use vscan_tests::fake::{Conduct, FakeDaemon};
+use vscan_tests::process::Process;
 use vscan_tests::samples::{clean, eicar, plant};
 use vscan_tests::share::Share;
 use vscan_tests::smbd::Smbd;
@@ -20,13 +21,6 @@ const CACHE: &str = "vscan-cache";
 /// Reads in an smbd that has been started for that, and knows nothing by itself.
 fn new_connection_reads(it: &Protected, name: &str) -> Result<Vec<u8>, Status> {
     it.client().read(name)
-}
-
-/// Waits until the client's smbd has ended: the last one closes the results.
-fn wait_until_gone(client: Client) {
-    let server = client.server();
-    drop(client);
-    eventually("the client's smbd has ended", SOON, || (!server.is_alive()).then_some(()));
 }
 
 fn log_lines_about_the_cache(it: &Protected) -> Vec<String> {
@@ -58,7 +52,7 @@ fn results_outlive_the_last_process_that_knew_them() {
     it.plant("a.doc", &clean(1, 100));
     let client = it.client();
     client.read("a.doc").unwrap();
-    wait_until_gone(client);
+    client.leave();
     assert_eq!(new_connection_reads(&it, "a.doc"), Ok(clean(1, 100)));
     assert_eq!(it.scanner.scans(), 1);
 }
@@ -75,7 +69,7 @@ fn results_outlive_a_kill() {
     });
     client.read("a.doc").unwrap();
     it.smbd.signal(client.server(), Signal::KILL);
-    wait_until_gone(client);
+    client.leave();
     assert_eq!(new_connection_reads(&it, "a.doc"), Ok(clean(1, 100)));
     assert_eq!(it.scanner.scans(), 1);
     assert_eq!(log_lines_about_the_cache(&it), [""; 0]);
@@ -85,7 +79,10 @@ fn results_outlive_a_kill() {
 fn only_root_can_see_the_results() {
     let it = Protected::with("");
     it.plant("a.doc", &clean(1, 100));
-    it.client().read("a.doc").unwrap();
+    let client = it.client();
+    client.read("a.doc").unwrap();
+    let has_it_open = |process: Process| process.descriptors().iter().any(|open| open.contains(CACHE));
+    assert!(has_it_open(client.server()) && !has_it_open(it.smbd.process()), "not before the fork");
     let cache = it.smbd.path(CACHE);
     let mut found = vec![cache.clone(), cache.join("results")];
     for dir in [&cache, &cache.join("results")] {
@@ -160,7 +157,7 @@ fn new_signatures_end_results_for_all() {
 
 #[test]
 fn a_touch_of_the_epoch_file_ends_results_for_all() {
-    let it = Protected::with("signature epoch file = @RIG@/epoch");
+    let it = Protected::with("");
     it.plant("a.doc", &clean(1, 100));
     for scans in [1, 2] {
         fs::write(it.smbd.path("epoch"), "").unwrap();
@@ -177,7 +174,7 @@ fn is_begun_anew(damage: impl FnOnce(&Path)) {
     it.plant("a.doc", &clean(1, 100));
     let client = it.client();
     client.read("a.doc").unwrap();
-    wait_until_gone(client);
+    client.leave();
     damage(&it.smbd.path(CACHE).join("results/data.mdb"));
     assert_eq!(new_connection_reads(&it, "a.doc"), Ok(clean(1, 100)));
     assert_eq!(new_connection_reads(&it, "a.doc"), Ok(clean(1, 100)));

@@ -88,6 +88,41 @@ fn the_directories_of_results_and_of_events_must_be_roots_alone() {
 }
 
 #[test]
+fn the_list_of_trusted_content_and_the_directory_of_copies_must_be_roots() {
+    let options = "spool directory = @RIG@/copies";
+    let smbd = Smbd::with(Share::vscan(SHARE, &conf(&clamav(), options)));
+    smbd.vscanctl(&["check"])
+        .exits(1)
+        .says(&["ok", "trusted files", "/trusted is not there: no content is trusted"])
+        .says(&["MISTAKE", "spool directory", "/copies cannot be used: No such file or directory"])
+        .says(&["ok", "counters file", "is not there yet"]);
+    fs::write(smbd.path("trusted"), "").unwrap();
+    fs::create_dir(smbd.path("copies")).unwrap();
+    for (mode, code, mark) in [(0o755, 0, "ok"), (0o777, 1, "MISTAKE"), (0o700, 0, "ok")] {
+        for name in ["trusted", "copies"] {
+            fs::set_permissions(smbd.path(name), Permissions::from_mode(mode)).unwrap();
+        }
+        smbd.vscanctl(&["check"]).exits(code).says(&[mark, "trusted files", "/trusted"]).says(&[
+            mark,
+            "spool directory",
+            "/copies",
+        ]);
+    }
+}
+
+#[test]
+fn a_module_that_smbd_cannot_load_is_a_mistake() {
+    let smbd = Smbd::with(Share::vscan(SHARE, &conf(&clamav(), "")));
+    let module = smbd.path("modules/vscan.so");
+    fs::remove_file(&module).unwrap();
+    smbd.vscanctl(&["check"]).exits(1).says(&["MISTAKE", "vfs/vscan.so cannot be found"]);
+    fs::write(&module, "no library at all").unwrap();
+    smbd.vscanctl(&["check"]).exits(1).says(&["MISTAKE", "vfs/vscan.so"]);
+    fs::set_permissions(&module, Permissions::from_mode(0o666)).unwrap();
+    smbd.vscanctl(&["check"]).exits(1).says(&["MISTAKE", "vfs/vscan.so", "chmod 644"]);
+}
+
+#[test]
 fn json_has_every_setting_with_its_source() {
     let share = Share::vscan(SHARE, &conf(&clamav(), "")).option("vscan:scan timeout", "20");
     let smbd = Smbd::with(share);

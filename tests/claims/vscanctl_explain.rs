@@ -1,6 +1,10 @@
 //! `vscanctl explain` says what smbd does.
 
+use std::os::unix::fs::symlink;
+
 use vscan_tests::samples::{clean, eicar};
+use vscan_tests::share::Share;
+use vscan_tests::smbd::Smbd;
 
 use crate::protected::Protected;
 
@@ -34,6 +38,24 @@ fn each_rule_that_decides_is_named_and_smbd_agrees() {
 }
 
 #[test]
+fn paths_are_those_that_smbd_goes_by() {
+    let options = "exclude paths = @RIG@/way/s/keep\nexclude file regexp = /way/.*[.]iso$";
+    let it = Protected::share(options, |share| share.option("path", "@RIG@/way/s"));
+    symlink("shares", it.smbd.path("way")).unwrap();
+    std::fs::create_dir(it.path("keep")).unwrap();
+    for name in ["keep/a.com", "b.iso"] {
+        it.plant(name, &eicar());
+        explain(&it, name, &[]).exits(0).says(&["allowed without a scan"]);
+        assert_eq!(it.get(name).unwrap(), eicar());
+    }
+    symlink("b.iso", it.path("link")).unwrap();
+    explain(&it, "link", &[]).exits(0).says(&["=>", "exclude file regexp"]);
+    symlink("/etc/passwd", it.path("out")).unwrap();
+    let said = explain(&it, "out", &[]).exits(2);
+    assert!(said.err.contains("/etc/passwd is in no share"), "{}", said.err);
+}
+
+#[test]
 fn only_a_scan_can_tell_the_rest() {
     let it = Protected::with(OPTIONS);
     it.plant("bad.com", &eicar());
@@ -44,6 +66,8 @@ fn only_a_scan_can_tell_the_rest() {
     let said = explain(&it, "bad.com", &["--scan", "--json"]).exits(1).json();
     assert_eq!(said["answer"], "denied_infected");
     assert!(said["text"].as_str().unwrap().contains("Eicar-Test"));
+    let said = explain(&it, "bad.com", &[]).exits(1);
+    assert_eq!(said.err, "", "nobody was denied anything: that is not for a log");
     it.refused("bad.com").refused_with("NT_STATUS_VIRUS_INFECTED");
     assert!(it.path("bad.com").exists());
 }
@@ -55,6 +79,12 @@ fn what_is_no_file_of_a_share_gets_a_word() {
     assert!(said.err.contains("is in no share of smb.conf"), "{}", said.err);
     let said = explain(&it, "nosuch", &[]).exits(2);
     assert!(said.err.contains("/nosuch: No such file"), "{}", said.err);
+    let open = Smbd::with(Share::plain("open"));
+    let file = open.dir("open").join("a.doc").display().to_string();
+    let said = open.vscanctl(&["explain", &file]).exits(2);
+    assert!(said.err.contains("/a.doc: No such file"), "{}", said.err);
+    std::fs::write(&file, eicar()).unwrap();
+    open.vscanctl(&["explain", &file]).exits(0).says(&["allowed: share open is not protected"]);
     let said = explain(&it, ".", &[]).exits(2);
     assert!(said.err.contains("is not a regular file"), "{}", said.err);
 }

@@ -1,11 +1,12 @@
 //! `vscanctl quarantine`: the way there by smbd, and the way back.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use vscan_tests::samples::{clean, eicar};
 use vscan_tests::vscanctl::Said;
-use vscan_tests::wait::SOON;
+use vscan_tests::wait::{SOON, eventually};
 
 use crate::protected::{Protected, settle};
 
@@ -75,8 +76,7 @@ fn a_file_comes_back_exactly_as_it_was() {
 
 #[test]
 fn a_file_that_is_trusted_does_not_go_back() {
-    let trusted = "trusted files = @RIG@/trusted";
-    let it = Protected::with(trusted);
+    let it = Protected::with("");
     it.plant("a.com", &eicar());
     it.refused("a.com").refused_with("NT_STATUS_VIRUS_INFECTED");
     let path = it.path("a.com").display().to_string();
@@ -114,6 +114,33 @@ fn nothing_is_replaced_and_no_directory_is_made() {
     let to = it.path("b.com");
     quarantine(&it, &["restore", &id, "--to", &to.display().to_string()]).exits(0).says(&["/b.com is back"]);
     assert_eq!(std::fs::read(to).unwrap(), eicar());
+}
+
+#[test]
+fn an_archive_is_whole_or_not_there() {
+    let it = Protected::with("");
+    it.plant("bad.com", &eicar());
+    it.refused("bad.com").refused_with("NT_STATUS_VIRUS_INFECTED");
+    let [kept] = &it.quarantine()[..] else { panic!("not one file in quarantine") };
+    // Takes long, and room only where it is copied to.
+    std::fs::File::options().write(true).open(kept).unwrap().set_len(1 << 33).unwrap();
+    let disk = it.smbd.path("disk");
+    std::fs::create_dir(&disk).unwrap();
+    it.smbd.mount_tmpfs(&disk, "size=1m");
+    let said = quarantine(&it, &["export", "*", "--to", disk.join("out.zip").to_str().unwrap()]).exits(2);
+    assert!(said.err.contains("No space left on device"), "{}", said.err);
+    assert_eq!(std::fs::read_dir(it.smbd.as_seen_by_smbd(&disk)).unwrap().count(), 0);
+
+    let to = it.smbd.path("out.zip");
+    let mut command = it.smbd.vscanctl_command(&["quarantine", "export", "*", "--to", to.to_str().unwrap()]);
+    let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("it is in the middle", SOON, || (to.metadata().ok()?.len() > 10_000).then_some(()));
+    // nsenter has become vscanctl.
+    let pid = Pid::from_raw(i32::try_from(running.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let said = Said::from(running.wait_with_output().unwrap()).exits(130);
+    assert!(said.err.contains("interrupted") && said.err.contains("/out.zip is removed"), "{}", said.err);
+    assert!(!to.exists() && kept.exists());
 }
 
 #[test]

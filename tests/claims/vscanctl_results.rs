@@ -1,11 +1,18 @@
 //! What vscanctl and smbds know together: results and counters.
 
+use std::fs::File;
+
+use rustix::process::Signal;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use vscan_tests::client::{Client, Open};
+
 use vscan_tests::samples::{clean, eicar};
 use vscan_tests::wait::{SOON, eventually};
 
 use crate::protected::Protected;
 
-const OPTIONS: &str = "infected file action = nothing\nsignature epoch file = @RIG@/epoch";
+const OPTIONS: &str = "infected file action = nothing";
 
 /// Plants files; their names.
 fn plant(it: &Protected, count: u64) -> Vec<String> {
@@ -44,6 +51,19 @@ fn warming_needs_shared_results() {
     let said = it.smbd.vscanctl(&["scan", "--warm", "--share", "s"]).exits(2);
     assert!(said.err.contains("see \"cache\" in vscan.conf"), "{}", said.err);
     it.smbd.vscanctl(&["scan", "--share", "s"]).exits(0).says(&["1 files", "1 clean"]);
+}
+
+#[test]
+fn warming_needs_a_cache_that_can_be_used() {
+    let it = Protected::with("");
+    plant(&it, 1);
+    let cache = it.smbd.path("vscan-cache");
+    std::fs::create_dir(&cache).unwrap();
+    std::fs::set_permissions(&cache, Permissions::from_mode(0o777)).unwrap();
+    let said = it.smbd.vscanctl(&["scan", "--warm", "--share", "s"]).exits(2);
+    assert!(said.err.contains("results of share s cannot be kept in"), "{}", said.err);
+    assert_eq!(it.scanner.scans(), 0);
+    it.smbd.vscanctl(&["scan", "--share", "s"]).exits(0).says(&["1 clean"]);
 }
 
 #[test]
@@ -94,6 +114,53 @@ fn results_can_be_looked_at_and_forgotten() {
     });
 }
 
+/// Claims that a new connection has the file scanned, after the one that is given has ended.
+#[track_caller]
+fn is_forgotten(it: &Protected, client: Client, scans: usize) {
+    client.leave();
+    assert_eq!(it.scanner.scans(), scans);
+    assert_eq!(it.client().read("a.doc"), Ok(clean(1, 100)));
+    assert_eq!(it.scanner.scans(), scans + 1);
+}
+
+#[test]
+fn what_waits_to_be_written_when_it_is_forgotten_stays_forgotten() {
+    let it = Protected::with("");
+    let path = it.plant("a.doc", &clean(1, 100)).display().to_string();
+    it.plant("other.doc", &clean(2, 100));
+    let client = it.client();
+    client.read("other.doc").unwrap();
+    let turn = File::open(it.smbd.path("vscan-cache/turn")).unwrap();
+    rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    client.read("a.doc").unwrap();
+    it.smbd.signal(client.server(), Signal::STOP);
+    drop(turn);
+    it.smbd.vscanctl(&["cache", "flush", &path]).exits(0);
+    it.smbd.signal(client.server(), Signal::CONT);
+    is_forgotten(&it, client, 2);
+}
+
+#[test]
+fn what_is_forgotten_during_its_scan_stays_forgotten() {
+    for options in ["", "counters file ="] {
+        let it = Protected::with(options);
+        let path = it.plant("a.doc", &clean(1, 100)).display().to_string();
+        let client = it.client();
+        it.scanner.hold();
+        let open = client.open("a.doc", Open::read());
+        open.wait_until_pending();
+        it.smbd.vscanctl(&["cache", "flush", &path]).exits(0);
+        it.scanner.release();
+        let handle = open.wait().handle().unwrap();
+        client.close(handle).wait();
+        assert_eq!(client.read("a.doc"), Ok(clean(1, 100)));
+        assert_eq!(it.scanner.scans(), 2, "its own smbd has forgotten it: {options:?}");
+        client.read("a.doc").unwrap();
+        it.smbd.vscanctl(&["cache", "flush", &path]).exits(0);
+        is_forgotten(&it, client, 2);
+    }
+}
+
 #[test]
 fn status_counts_by_share_and_metrics_say_the_same() {
     let it = Protected::with(OPTIONS);
@@ -109,7 +176,7 @@ fn status_counts_by_share_and_metrics_say_the_same() {
     assert_eq!((share()["share"].as_str(), share()["scans"].as_u64()), (Some("s"), Some(2)), "{:#}", share());
     assert_eq!((share()["opens"].as_u64(), share()["infected"].as_u64()), (Some(4), Some(1)));
     it.scanner.hold();
-    let open = client.open("1.doc", vscan_tests::client::Open::read());
+    let open = client.open("1.doc", Open::read());
     open.wait_until_pending();
     assert_eq!(share()["parked"], 1);
     it.scanner.release();
@@ -140,13 +207,34 @@ fn status_counts_by_share_and_metrics_say_the_same() {
 }
 
 #[test]
+fn what_cannot_be_counted_takes_no_other_number_away() {
+    let it = Protected::with(OPTIONS);
+    plant(&it, 1);
+    it.client().read("0.doc").unwrap();
+    std::fs::create_dir_all(it.smbd.path("quarantine")).unwrap();
+    for directory in ["vscan-cache", "quarantine"] {
+        std::fs::set_permissions(it.smbd.path(directory), Permissions::from_mode(0o777)).unwrap();
+    }
+    let directory = it.smbd.path("metrics");
+    std::fs::create_dir(&directory).unwrap();
+    let said = it.smbd.vscanctl(&["metrics", "--textfile", directory.to_str().unwrap()]).exits(2);
+    assert!(said.err.contains("/vscan-cache") && said.err.contains("/quarantine"), "{}", said.err);
+    let text = std::fs::read_to_string(directory.join("vscan.prom")).unwrap();
+    assert!(
+        text.contains("vscan_opens_total{share=\"s\"} 1") && text.contains("vscan_scanner_up{"),
+        "{text}"
+    );
+}
+
+#[test]
 fn scanners_tell_how_they_are() {
     let it = Protected::with("");
     it.smbd
         .vscanctl(&["scanners"])
         .exits(0)
         .says(&["SCANNER", "LOAD"])
-        .says(&["clamav:", "up", " ms", "ClamAV"]);
+        .says(&["clamav:", "up", " ms", "ClamAV"])
+        .says(&["clamav:", " threads busy, ", " waiting"]);
     it.smbd.rewrite_conf("s", &crate::protected::conf("clamav:/nowhere/clamd.sock", ""));
     it.smbd
         .vscanctl(&["scanners"])

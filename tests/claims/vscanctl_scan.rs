@@ -1,19 +1,18 @@
 //! `vscanctl scan`.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use vscan_tests::clamd::Clamd;
-use vscan_tests::module::vscanctl;
 use vscan_tests::samples::{clean, eicar, plant};
 use vscan_tests::share::Share;
 use vscan_tests::smbd::Smbd;
 use vscan_tests::vscanctl::Said;
 use vscan_tests::wait::{SOON, eventually};
 
-use crate::protected::{Protected, SHARE, clamav_at, conf};
+use crate::protected::{Protected, SHARE, clamav_at, conf, settle};
 
 fn scan(it: &Protected, more: &[&str]) -> Said {
     let share = it.smbd.dir("s").display().to_string();
@@ -61,6 +60,22 @@ fn every_file_is_scanned_with_the_settings_of_its_share() {
         (files[0]["threat"].as_str(), files[0]["result"].as_str()),
         (Some("Eicar-Test.UNOFFICIAL"), Some("infected"))
     );
+}
+
+#[test]
+fn a_share_behind_a_link_is_scanned_like_any_other() {
+    let it = Protected::share("", |share| share.option("path", "@RIG@/way/s"));
+    symlink("shares", it.smbd.path("way")).unwrap();
+    it.plant("good.doc", &clean(1, 100));
+    it.plant("bad.com", &eicar());
+    let by_its_link = it.smbd.path("way/s/bad.com").display().to_string();
+    for what in [&["--share", "s"][..], &["--all"], &[&by_its_link]] {
+        let said = it.smbd.vscanctl(&[&["scan"], what].concat()).exits(1);
+        said.says(&["/shares/s/bad.com: infected"]);
+    }
+    it.smbd.vscanctl(&["explain", &by_its_link]).exits(1).says(&["denied: NT_STATUS_VIRUS_INFECTED"]);
+    it.refused("bad.com").refused_with("NT_STATUS_VIRUS_INFECTED");
+    assert_eq!(it.scanner.scans(), 2, "smbd and vscanctl mean the same files");
 }
 
 #[test]
@@ -131,32 +146,38 @@ fn a_clamd_that_is_started_anew_meanwhile_costs_verdicts_and_makes_none() {
     plant_many(&smbd.dir(SHARE), 3500);
     let share = smbd.dir(SHARE).display().to_string();
     let arguments = ["scan", "--json", "--verbose", share.as_str()];
-    let scanned = |clamd: &mut Clamd, is_killed: bool| {
-        let running = smbd.vscanctl_command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
-        let begun = clamd.log().len();
-        eventually("it is in the middle", SOON, || (clamd.log().len() > begun + 10_000).then_some(()));
-        if is_killed {
-            clamd.kill();
-            clamd.start();
-        }
-        Said::from(running.wait_with_output().unwrap())
-    };
-    let said = scanned(&mut clamd, true);
+    let running = smbd.vscanctl_command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let begun = clamd.log().len();
+    eventually("it is in the middle", SOON, || (clamd.log().len() > begun + 10_000).then_some(()));
+    clamd.kill();
+    clamd.start();
+    let said = Said::from(running.wait_with_output().unwrap());
     let [infected, others] = results(&said);
     assert!(infected.iter().all(|result| result == "infected" || result == "error"), "{infected:?}");
     assert!(others.iter().all(|result| result == "clean" || result == "error"), "{others:?}");
     assert!(infected.contains(&"infected".to_owned()) && others.contains(&"error".to_owned()));
     said.exits(1);
-    let [infected, others] = results(&scanned(&mut clamd, false).exits(1));
+    let [infected, others] = results(&smbd.vscanctl(&arguments).exits(1));
     assert_eq!((infected, others), (vec!["infected".to_owned(); 500], vec!["clean".to_owned(); 3000]));
 }
 
+/// Its threads have read the shared results, and must be gone when those are closed.
 #[test]
-fn an_interruption_ends_it_cleanly() {
+fn it_ends_well_each_time() {
+    let it = Protected::with("");
+    (0..8).for_each(|number| plant(&it.path(&format!("{number}.doc")), &clean(number, 100)));
+    for _ in 0..100 {
+        scan(&it, &["--jobs", "32"]).exits(0).says(&["8 files"]);
+    }
+}
+
+#[test]
+fn an_interruption_ends_it_cleanly_and_the_next_scan_goes_on_there() {
     let it = Protected::with("");
     for number in 0..50 {
         plant(&it.path(&format!("{number}.doc")), &clean(number, 100));
     }
+    settle(&it.path("49.doc"));
     it.scanner.hold();
     let mut command = it.smbd.vscanctl_command(&["scan", "--share", "s", "--jobs", "2"]);
     let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -172,6 +193,8 @@ fn an_interruption_ends_it_cleanly() {
         said.out.split_once(" files, ").unwrap().0.rsplit('\n').next().unwrap().parse().unwrap();
     assert!((2..50).contains(&files), "{}", said.out);
     assert!(said.err.contains("goes on where this one has stopped"), "{}", said.err);
+    scan(&it, &[]).exits(0).says(&["50 files", &format!("{files} known from earlier scans")]);
+    assert_eq!(it.scanner.scans(), 50, "none twice");
 }
 
 #[test]
@@ -191,6 +214,17 @@ fn what_cannot_be_scanned_at_all_gets_a_word() {
 
 /// What a terminal of this width gets to see; a pipe takes standard output, if that is wanted.
 fn on_terminal(it: &Protected, columns: u16, arguments: &[&str], into_pipe: bool) -> String {
+    on_terminal_with("", it, columns, arguments, into_pipe)
+}
+
+/// The same with a variable of the environment.
+fn on_terminal_with(
+    variable: &str,
+    it: &Protected,
+    columns: u16,
+    arguments: &[&str],
+    into_pipe: bool,
+) -> String {
     let command = it.smbd.vscanctl_command(arguments);
     let words: Vec<_> = std::iter::once(command.get_program())
         .chain(command.get_args())
@@ -198,7 +232,7 @@ fn on_terminal(it: &Protected, columns: u16, arguments: &[&str], into_pipe: bool
         .collect();
     assert!(words.iter().all(|word| !word.contains(['\'', ' '])), "{words:?}");
     let pipe = if into_pipe { "| cat" } else { "" };
-    let line = format!("stty cols {columns}; {} {pipe}", words.join(" "));
+    let line = format!("stty cols {columns}; {variable} {} {pipe}", words.join(" "));
     let mut script = Command::new("script");
     script.args(["--quiet", "--command", &line, "/dev/null"]).stdin(Stdio::null()).env("TERM", "xterm");
     String::from_utf8(script.env_remove("NO_COLOR").output().expect("script of util-linux").stdout).unwrap()
@@ -222,39 +256,11 @@ fn on_a_terminal_a_bar_shows_how_far_it_is() {
     assert!(last.rsplit("\u{1b}[2K").next().unwrap().contains("401 files, "), "{last:?}");
     let narrow = on_terminal(&it, 40, &scan, false);
     assert!(!narrow.contains('░') && !narrow.contains("of 401 files"), "{narrow:?}");
+    let colourless = on_terminal_with("NO_COLOR=1", &it, 100, &scan, false);
+    assert!(
+        colourless.contains("bad.com: infected with") && !colourless.contains("\u{1b}[1;31m"),
+        "{colourless:?}"
+    );
     let piped = on_terminal(&it, 100, &scan, true);
     assert!(!piped.contains('\u{1b}') && !piped.contains(" left"), "{piped:?}");
-}
-
-#[test]
-fn whoever_is_not_root_is_told_so() {
-    // Where everybody can reach it.
-    let home = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).unwrap();
-    let program = home.path().join("vscanctl");
-    std::fs::copy(vscanctl(), &program).unwrap();
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", "daemon", "--clear-groups"]).arg(program).args(["quarantine", "list"]);
-    let said: Said = command.output().unwrap().into();
-    assert!(said.clone().exits(2).err.contains("only root can see"), "{said:?}");
-}
-
-#[test]
-fn without_a_protected_share_there_is_nothing_to_say() {
-    let home = tempfile::tempdir().unwrap();
-    let conf = home.path().join("smb.conf");
-    std::fs::write(&conf, "[global]\n[plain]\n  path = /tmp\n").unwrap();
-    for arguments in [&["scan", "--all"][..], &["status"], &["scanners"], &["quarantine", "list"]] {
-        let mut command = Command::new(vscanctl());
-        let said: Said = command.arg("--config").arg(&conf).args(arguments).output().unwrap().into();
-        assert!(said.clone().exits(2).err.contains("no share is protected"), "{arguments:?}: {said:?}");
-    }
-}
-
-#[test]
-fn a_shell_can_complete_the_command_line() {
-    let script = "source <(\"$0\" completions bash); COMP_WORDS=(vscanctl quar); COMP_CWORD=1; \
-                  _vscanctl vscanctl quar vscanctl; echo \"${COMPREPLY[@]}\"";
-    let output = Command::new("bash").args(["-c", script]).arg(vscanctl()).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "quarantine", "{output:?}");
 }

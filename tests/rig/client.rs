@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::process::Process;
 use crate::smbd::{OTHER_USER, PASSWORD, Smbd, USER};
-use crate::wait::{SOON, eventually};
+use crate::wait::SOON;
 
 mod mail;
 mod open;
@@ -60,8 +60,16 @@ impl Client {
 
     /// Connects as the same machine after [`Client::disconnect`], to take up durable handles.
     pub fn connect_again(&self, smbd: &Smbd, share: &str) -> Self {
-        eventually("smbd has noticed the end", SOON, || (!self.smbd.is_alive()).then_some(()));
+        self.smbd.wait_for_end(SOON);
         Self::connect_as(smbd, share, USER, self.guid)
+    }
+
+    /// Ends the connection, and waits until the client's smbd has ended.
+    #[track_caller]
+    pub fn leave(self) {
+        let server = self.smbd;
+        drop(self);
+        server.wait_for_end(SOON);
     }
 
     fn connect_as(smbd: &Smbd, share: &str, user: &str, guid: u64) -> Self {

@@ -211,13 +211,23 @@ impl FakeDaemon {
     }
 
     /// Waits until so many scans were asked for.
+    #[track_caller]
     pub fn wait_for_scans(&self, count: usize, deadline: Duration) {
         eventually(&format!("{count} scans are asked for"), deadline, || {
             (self.scans() >= count).then_some(())
         });
     }
 
+    /// Waits until nobody is connected any more: every scan is over, or given up.
+    #[track_caller]
+    pub fn wait_until_alone(&self, deadline: Duration) {
+        eventually("nobody is connected to the scanner", deadline, || {
+            (self.open_connections() == 0).then_some(())
+        });
+    }
+
     /// Waits until so many answers are ready, though perhaps held: from then on, what the file becomes is too late.
+    #[track_caller]
     pub fn wait_for_answers(&self, count: usize, deadline: Duration) {
         eventually(&format!("{count} answers are ready"), deadline, || {
             (self.shared.script.lock().unwrap().answers >= count).then_some(())

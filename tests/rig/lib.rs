@@ -49,6 +49,7 @@ pub mod sink;
 pub mod smbclient;
 pub mod smbd;
 mod syslog;
+mod tcp;
 pub mod torture;
 pub mod vscanctl;
 pub mod wait;

@@ -21,8 +21,6 @@ pub struct Popups {
 pub struct Popup {
     /// From whom, with underscores for what is no letter.
     pub from: String,
-    /// For whom.
-    pub to: String,
     /// In UTF-8, as smbd translated it.
     pub text: String,
 }
@@ -31,7 +29,6 @@ pub struct Popup {
 const SCRIPT: &str = r#"
 name=$(mktemp -d "$1/popup.XXXXXX")
 printf %s "$3" >"$name/from"
-printf %s "$4" >"$name/to"
 mv "$2" "$name/text"
 chmod -R a+rX "$name"
 mv "$name" "$1/done"
@@ -52,7 +49,7 @@ impl Popups {
         let smbd = server
             .share(Share::plain("none"))
             .smb1()
-            .global("message command", "sh @RIG@/receive @RIG@/popups %s %f %t")
+            .global("message command", "sh @RIG@/receive @RIG@/popups %s %f")
             .start();
         let directory = smbd.path("popups");
         fs::create_dir_all(directory.join("done")).unwrap();
@@ -75,11 +72,7 @@ impl Popups {
         let read = |path: PathBuf| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
         entries
             .map(|entry| entry.path())
-            .map(|path| Popup {
-                from: read(path.join("from")),
-                to: read(path.join("to")),
-                text: read(path.join("text")),
-            })
+            .map(|path| Popup { from: read(path.join("from")), text: read(path.join("text")) })
             .collect()
     }
 }

@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::process::Pid;
+
+use crate::wait::eventually;
 
 /// A process to be watched from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,12 @@ impl Process {
     /// Whether it is there and not a zombie.
     pub fn is_alive(self) -> bool {
         self.stat().is_some()
+    }
+
+    /// Waits until it has ended.
+    #[track_caller]
+    pub fn wait_for_end(self, deadline: Duration) {
+        eventually(&format!("{self:?} ends"), deadline, || (!self.is_alive()).then_some(()));
     }
 
     /// Its children.

@@ -9,7 +9,7 @@ use crate::process::Process;
 use crate::samples::{clean, plant};
 use crate::share::Share;
 use crate::smbd::{Builder, Smbd};
-use crate::wait::{SOON, eventually, within};
+use crate::wait::{SOON, within};
 
 /// A server whose share `s` is scanned by a real clamd behind a relay.
 pub struct Scanned {
@@ -99,9 +99,7 @@ impl Scanned {
     #[track_caller]
     pub fn is_quiet(&self, before: &Quiet) {
         self.scanner.release();
-        eventually("the scanner's connections are closed", SOON, || {
-            (self.scanner.open_connections() == 0).then_some(())
-        });
+        self.scanner.wait_until_alone(SOON);
         before.is_back();
         self.plant("next.txt", &clean(7, 100));
         assert_eq!(Client::connect(&self.smbd, "s").read("next.txt").unwrap(), clean(7, 100));

@@ -1,7 +1,7 @@
 //! A private smbd, from 4.13 on, with its own state, users, log, syslog and folder of modules.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +15,7 @@ use crate::keeper::{Kept, Mounts};
 use crate::process::Process;
 use crate::share::Share;
 use crate::syslog::Syslog;
+use crate::tcp;
 use crate::wait::{SOON, eventually};
 
 mod layout;
@@ -125,7 +126,9 @@ impl Builder {
             if daemon.has_ended() {
                 return Some(false);
             }
-            TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(true)
+            // Not whoever else may have taken the port.
+            let listener = tcp::socket_at(port, None)?;
+            Process(daemon.pid()).descriptors().contains(&listener).then_some(true)
         });
         if !listens {
             eprintln!(
@@ -329,20 +332,8 @@ impl Smbd {
     /// begin.
     pub fn serving(&self, client_port: u16) -> Process {
         eventually("some smbd serves the client", SOON * 5, || {
-            let socket = format!("socket:[{}]", self.socket_inode(client_port)?);
+            let socket = tcp::socket_at(self.port, Some(client_port))?;
             self.process().children().into_iter().find(|p| p.descriptors().contains(&socket))
-        })
-    }
-
-    /// The inode of smbd's end of an established connection, by /proc/net/tcp.
-    fn socket_inode(&self, client_port: u16) -> Option<String> {
-        let table = fs::read_to_string("/proc/net/tcp").unwrap();
-        let ends = (format!(":{:04X}", self.port), format!(":{client_port:04X}"));
-        table.lines().find_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let found =
-                fields.get(1)?.ends_with(&ends.0) && fields.get(2)?.ends_with(&ends.1) && fields[3] == "01";
-            found.then(|| fields[9].to_owned())
         })
     }
 

@@ -13,8 +13,9 @@ use vscan_engine::action::Bytes;
 use vscan_engine::cache::Known;
 use vscan_engine::counters::Counters;
 use vscan_engine::identity::{FileTime, Identity};
+use vscan_engine::privilege::AsIs;
 use vscan_engine::settings::Size;
-use vscan_engine::shared::{FilesystemId, Flush};
+use vscan_engine::shared::{FilesystemId, Flush, SharedCache};
 
 use crate::cli::{CacheCommand, Cli};
 use crate::output::{Out, exact, reason, shown, table};
@@ -154,26 +155,20 @@ struct FlushReport {
 }
 
 fn flush(caches: &[Results], shares: &[Share], paths: &[PathBuf], out: &Out) -> Result<Exit, Trouble> {
-    let mut forgotten = 0;
-    for Results { cache, .. } in caches {
-        let mut files = Vec::new();
-        for path in paths {
-            let mut add = |path: &Path| place_of(cache, path).map(|place| files.push(place));
-            if path.is_dir() {
-                // What is gone by now needs no place.
-                each_file(path, &mut |path, _| drop(add(&path)));
-            } else {
-                add(path).map_err(|error| format!("{}: {}", shown(path), reason(&error)))?;
-            }
-        }
-        let what = if paths.is_empty() { Flush::All } else { Flush::Files(&files) };
-        forgotten += cache.flush(what, &OnlyTrouble).map_err(|error| error.to_string())?;
-    }
+    let places = caches.iter().map(|results| places_of(&results.cache, paths));
+    let places = places.collect::<Result<Vec<_>, Trouble>>()?;
+    let flushed = caches.iter().zip(&places).map(|(Results { cache, .. }, files)| {
+        let what = if paths.is_empty() { Flush::All } else { Flush::Files(files) };
+        cache.flush(what, &OnlyTrouble, &AsIs)
+    });
+    // All that can be forgotten is, also if a server of other results is down.
+    let flushed: Vec<_> = flushed.collect();
     // What each smbd has at hand.
     results::counters(shares)?.iter().for_each(Counters::flush);
     if paths.is_empty() {
         touch_epochs(shares)?;
     }
+    let forgotten = flushed.into_iter().sum::<Result<u64, _>>().map_err(|error| error.to_string())?;
     out.answer(&FlushReport { forgotten }, |_| {
         format!("{forgotten} results forgotten; what they were about is scanned again at its next open\n")
     })?;
@@ -200,8 +195,23 @@ fn touch_epochs(shares: &[Share]) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// How the cache calls these files, and those in these directories.
+fn places_of(cache: &SharedCache, paths: &[PathBuf]) -> Result<Vec<(FilesystemId, u64)>, Trouble> {
+    let mut files = Vec::new();
+    for path in paths {
+        let mut add = |path: &Path| place_of(cache, path).map(|place| files.push(place));
+        if path.is_dir() {
+            // What is gone by now needs no place.
+            each_file(path, &mut |path, _| drop(add(&path)));
+        } else {
+            add(path).map_err(|error| format!("{}: {}", shown(path), reason(&error)))?;
+        }
+    }
+    Ok(files)
+}
+
 /// How the cache calls a file.
-fn place_of(cache: &vscan_engine::shared::SharedCache, path: &Path) -> std::io::Result<(FilesystemId, u64)> {
+fn place_of(cache: &SharedCache, path: &Path) -> std::io::Result<(FilesystemId, u64)> {
     let file = open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     let identity = Identity::of(&fstat(&file)?);
     let key = cache.key(identity.key, 0, || file.as_fd().try_clone_to_owned().ok());

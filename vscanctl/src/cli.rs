@@ -111,6 +111,9 @@ pub struct ExplainArguments {
 /// Prints what is infected or cannot be scanned, and the sum. With --json, each is one line of JSON, and the sum is the
 /// last line.
 ///
+/// A scanner that stops answering is waited for, for a minute; files that come up meanwhile are reported as errors, one now and
+/// then. One that has not answered at all is given up after two seconds.
+///
 /// Exits with 1 if something is infected, with 2 if something could not be scanned, with 130 if it was interrupted.
 #[derive(Debug, Args)]
 pub struct ScanArguments {
@@ -136,7 +139,7 @@ pub struct ScanArguments {
     pub act: bool,
 
     /// How many files to scan at once [default: "max scans in flight"].
-    #[arg(long, short, value_name = "NUMBER")]
+    #[arg(long, short, value_name = "NUMBER", value_parser = jobs)]
     pub jobs: Option<NonZeroUsize>,
 
     /// Print a line for every file.
@@ -167,6 +170,10 @@ pub enum CacheCommand {
     },
     /// Forget results: all of them, or those of these files.
     ///
+    /// What is being scanned at that moment is not remembered either. The "cache server" of a cluster forgets the results
+    /// as well, but every node has results of its own: run this on each of them. Shares with "cache = process" hear of
+    /// it by the "counters file".
+    ///
     /// Without a path, this also says that the scanners have new signatures ("signature epoch file"), so it fits
     /// freshclam.conf as it is: OnUpdateExecute /usr/sbin/vscanctl cache flush
     Flush {
@@ -182,6 +189,12 @@ pub struct MetricsArguments {
     /// Write them to the file vscan.prom in this directory, where node_exporter's textfile collector looks for it.
     #[arg(long, value_name = "DIR")]
     pub textfile: Option<PathBuf>,
+}
+
+/// Each is a thread and a connection.
+fn jobs(text: &str) -> Result<NonZeroUsize, String> {
+    let number = text.parse::<NonZeroUsize>().ok().filter(|number| number.get() <= 1000);
+    number.ok_or_else(|| "must be a number from 1 to 1000".to_owned())
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

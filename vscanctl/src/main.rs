@@ -18,6 +18,7 @@ mod samba;
 mod scan;
 mod scanners;
 mod shares;
+mod signals;
 mod status;
 
 use std::process::ExitCode;

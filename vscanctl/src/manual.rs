@@ -46,12 +46,21 @@ fn add_command(page: &mut Vec<String>, command: &clap::Command, parent: &str) ->
         return Ok(());
     }
     if command.has_subcommands() {
+        // What it says of itself, and options that all of its commands take.
+        if command.get_arguments().next().is_some() {
+            add_section(page, command, &full_name)?;
+        }
         for sub in command.get_subcommands() {
             add_command(page, sub, &full_name)?;
         }
         return Ok(());
     }
-    let man = Man::new(command.clone().bin_name(&full_name).disable_help_flag(true));
+    add_section(page, command, &full_name)
+}
+
+fn add_section(page: &mut Vec<String>, command: &clap::Command, full_name: &str) -> io::Result<()> {
+    let alone = command.clone().bin_name(full_name).disable_help_flag(true).disable_help_subcommand(true);
+    let man = Man::new(alone);
     let mut text = Vec::new();
     man.render_synopsis_section(&mut text)?;
     man.render_description_section(&mut text)?;
@@ -81,6 +90,18 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_manual_page_has_every_option_of_every_command() {
+        fn check(command: &clap::Command, page: &str) {
+            for option in command.get_arguments().filter_map(|argument| argument.get_long()) {
+                let written = format!("\\-\\-{}", option.replace('-', "\\-"));
+                assert!(page.contains(&written), "{} --{option}", command.get_name());
+            }
+            command.get_subcommands().filter(|sub| !sub.is_hide_set()).for_each(|sub| check(sub, page));
+        }
+        check(&Cli::command(), &page().unwrap());
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde::Serialize;
@@ -13,7 +13,7 @@ use vscan_engine::counters::Snapshot;
 
 use crate::check::ScannerReport;
 use crate::cli::{Cli, MetricsArguments};
-use crate::output::{Out, reason, shown};
+use crate::output::{Out, complain, reason, shown};
 use crate::protection::OnlyTrouble;
 use crate::results::{self, Results};
 use crate::samba::SmbConf;
@@ -27,7 +27,8 @@ const FILE: &str = "vscan.prom";
 
 pub fn run(arguments: &MetricsArguments, cli: &Cli, out: &Out) -> Result<Exit, Trouble> {
     let shares = shares::all(&SmbConf::read(cli.config.as_deref())?);
-    let metrics = gather(&shares)?;
+    let (metrics, troubles) = gather(&shares);
+    troubles.iter().for_each(|trouble| complain(trouble));
     match &arguments.textfile {
         None => out.answer(&metrics.0, |_| metrics.text())?,
         Some(_) if out.is_json() => {
@@ -38,42 +39,35 @@ pub fn run(arguments: &MetricsArguments, cli: &Cli, out: &Out) -> Result<Exit, T
         Some(directory) => write(directory, &metrics.text())
             .map_err(|error| format!("{}: {}", shown(&directory.join(FILE)), reason(&error)))?,
     }
-    Ok(Exit::Good)
+    Ok(if troubles.is_empty() { Exit::Good } else { Exit::Trouble })
 }
 
-/// Whole or not at all: the collector may read at any moment.
+/// Whole or not at all: the collector may read at any moment. Whoever owns the directory need not be root, so no link is
+/// followed there.
 fn write(directory: &Path, text: &str) -> std::io::Result<()> {
     let draft = directory.join(format!("{FILE}.{}", std::process::id()));
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o644).open(&draft)?;
-    file.write_all(text.as_bytes())?;
-    std::fs::rename(draft, directory.join(FILE))
+    // Left by an earlier process of this number, or put there by somebody.
+    let _ = std::fs::remove_file(&draft);
+    let mut file = File::options().write(true).create_new(true).open(&draft)?;
+    let written = file
+        .write_all(text.as_bytes())
+        // The collector is another user, whatever root's umask is.
+        .and_then(|()| file.set_permissions(Permissions::from_mode(0o644)))
+        .and_then(|()| std::fs::rename(&draft, directory.join(FILE)));
+    if written.is_err() {
+        let _ = std::fs::remove_file(draft);
+    }
+    written
 }
 
-fn gather(shares: &[Share]) -> Result<Metrics, Trouble> {
+/// All that can be told; where one thing is in trouble, the others are wanted even more.
+fn gather(shares: &[Share]) -> (Metrics, Vec<Trouble>) {
     let mut metrics = Metrics::default();
-    metrics.counters(&results::counted(shares)?);
     let wanted: Vec<&Share> = shares.iter().collect();
+    let counted = results::counted(shares).map(|counted| metrics.counters(&counted));
     metrics.scanners(&check::scanners(&wanted));
-    // Without shared results there is nothing to tell of them.
-    for Results { directory, cache } in results::of(shares, &OnlyTrouble).unwrap_or_default() {
-        let labels = [("directory", shown(&directory))];
-        let stats = cache.stats(&OnlyTrouble).map_err(|error| error.to_string())?;
-        metrics.gauge("vscan_cache_entries", "Results that are shared.", &labels, stats.entries as f64);
-        metrics.gauge(
-            "vscan_cache_entries_limit",
-            "Most results that are shared.",
-            &labels,
-            stats.limit as f64,
-        );
-        metrics.gauge(
-            "vscan_cache_bytes",
-            "Bytes of the shared results on disk.",
-            &labels,
-            stats.bytes as f64,
-        );
-    }
-    metrics.quarantines(shares)?;
-    Ok(metrics)
+    let parts = [counted, metrics.results(shares), metrics.quarantines(shares)];
+    (metrics, parts.into_iter().filter_map(Result::err).collect())
 }
 
 /// Families of metrics, each with its help before its numbers.
@@ -162,6 +156,20 @@ impl Metrics {
         }
     }
 
+    fn results(&mut self, shares: &[Share]) -> Result<(), Trouble> {
+        // Without shared results there is nothing to tell of them.
+        for Results { directory, cache } in results::of(shares, &OnlyTrouble).unwrap_or_default() {
+            let stats = cache.stats(&OnlyTrouble).map_err(|error| error.to_string())?;
+            let labels = [("directory", shown(&directory))];
+            self.gauge("vscan_cache_entries", "Results that are shared.", &labels, stats.entries as f64);
+            let help = "Most results that are shared.";
+            self.gauge("vscan_cache_entries_limit", help, &labels, stats.limit as f64);
+            let help = "Bytes of the shared results on disk.";
+            self.gauge("vscan_cache_bytes", help, &labels, stats.bytes as f64);
+        }
+        Ok(())
+    }
+
     fn quarantines(&mut self, shares: &[Share]) -> Result<(), Trouble> {
         let mut directories: Vec<_> =
             results::settings(shares).map(|settings| settings.quarantine_directory.as_path()).collect();
@@ -188,6 +196,25 @@ fn label(name: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_file_is_for_the_collector_and_follows_no_link() {
+        let home = tempfile::tempdir().unwrap();
+        let (victim, draft) = (home.path().join("victim"), format!("{FILE}.{}", std::process::id()));
+        std::fs::write(&victim, "precious").unwrap();
+        for name in [FILE, &draft] {
+            std::os::unix::fs::symlink(&victim, home.path().join(name)).unwrap();
+        }
+        write(home.path(), "vscan_up 1\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+        let about = home.path().join(FILE).symlink_metadata().unwrap();
+        assert!(about.is_file() && about.permissions().mode() & 0o777 == 0o644, "{about:?}");
+        // What cannot take its place leaves nothing behind.
+        std::fs::remove_file(home.path().join(FILE)).unwrap();
+        std::fs::create_dir(home.path().join(FILE)).unwrap();
+        assert!(write(home.path(), "vscan_up 1\n").is_err());
+        assert!(!home.path().join(draft).exists());
+    }
 
     #[test]
     fn a_family_has_its_help_once_and_its_labels_escaped() {

@@ -130,11 +130,15 @@ pub fn json<T: Serialize>(answer: &T) -> Result<String, String> {
 
 /// Prints to standard output.
 pub fn print(text: &str) -> Result<(), String> {
+    print_to_reader(text).map(drop)
+}
+
+/// The same; whether anybody still reads: `vscanctl ... | head` has seen enough.
+pub fn print_to_reader(text: &str) -> Result<bool, String> {
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-        // `vscanctl ... | head` has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(format!("standard output cannot be written to: {error}")),
-        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(format!("standard output cannot be written to: {}", reason(&error))),
+        Ok(()) => Ok(true),
     }
 }
 

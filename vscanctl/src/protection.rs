@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use vscan_engine::log::{Level, Log};
-use vscan_engine::notify::{Session, Unheard};
+use vscan_engine::notify::{Event, Occurrence, Session, Unheard};
 use vscan_engine::privilege::AsIs;
 use vscan_engine::protection::{Context, Protection};
 use vscan_engine::scan::blocking;
@@ -69,6 +69,13 @@ impl Log for OnlyTrouble {
     fn line(&self, level: Level, text: &str) {
         if self.wants(level) {
             output::complain(text);
+        }
+    }
+
+    fn event(&self, level: Level, text: &str, event: &Event) {
+        match event.occurrence {
+            Occurrence::Infected { .. } | Occurrence::ScanError { .. } => {}
+            Occurrence::ScannerState { .. } => self.line(level, text),
         }
     }
 }

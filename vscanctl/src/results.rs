@@ -25,6 +25,9 @@ pub fn of(shares: &[Share], log: &dyn Log) -> Result<Vec<Results>, Trouble> {
     for limits in settings(shares).filter_map(|settings| settings.shared_cache.as_ref()) {
         if found.iter().all(|results| results.directory != limits.directory) {
             let cache = SharedCache::open(&limits.directory, limits.entries, log, &AsIs);
+            if let Some(server) = &limits.server {
+                cache.use_server(server);
+            }
             found.push(Results { directory: limits.directory.clone(), cache });
         }
     }

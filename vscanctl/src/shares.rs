@@ -1,7 +1,7 @@
 //! The shares, each with the settings that vscan has for it.
 
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use vscan_backends::registry::parse_scanner;
 use vscan_engine::settings::{self, ConfigFile, Host, Loaded, complain_of_name};
@@ -109,24 +109,46 @@ impl Share {
     /// The share's root, if the path is in it. What a macro stands for is not known here: it may be any one name, and
     /// `%H` any path of a home.
     pub fn root_above(&self, path: &Path) -> Option<PathBuf> {
-        if !self.has_macros() {
-            return path.starts_with(&self.path).then(|| self.path.clone());
-        }
-        let name = self.name.as_str();
-        let text = self.path.to_string_lossy().replace("%S", name).replace("%H", "/home/%U");
-        let pattern = Path::new(&text);
         let mut parts = path.components();
         let mut root = PathBuf::new();
-        for wanted in pattern.components() {
+        for wanted in self.without_links().components() {
             let part = parts.next()?;
-            let is_macro = wanted.as_os_str().as_bytes().contains(&b'%');
-            if !is_macro && wanted != part {
+            if !is_macro(&wanted) && wanted != part {
                 return None;
             }
             root.push(part);
         }
         Some(root)
     }
+
+    /// This root as smbd calls it: by the path in smb.conf, and not by where links on that path lead.
+    pub fn as_seen_by_smbd(&self, root: &Path) -> PathBuf {
+        let (known, _) = self.parts();
+        let rest = known.canonicalize().ok().and_then(|real| root.strip_prefix(real).ok());
+        rest.map_or_else(|| root.to_owned(), |rest| known.join(rest))
+    }
+
+    /// Its directory, where links on the way to its first macro lead.
+    fn without_links(&self) -> PathBuf {
+        let (known, rest) = self.parts();
+        known.canonicalize().unwrap_or(known).join(rest)
+    }
+
+    /// Its directory up to its first macro, and from there.
+    fn parts(&self) -> (PathBuf, PathBuf) {
+        let path = if self.has_macros() {
+            let text = self.path.to_string_lossy().replace("%S", &self.name).replace("%H", "/home/%U");
+            PathBuf::from(text)
+        } else {
+            self.path.clone()
+        };
+        let known = path.components().take_while(|part| !is_macro(part));
+        (known.collect(), path.components().skip_while(|part| !is_macro(part)).collect())
+    }
+}
+
+fn is_macro(part: &Component<'_>) -> bool {
+    part.as_os_str().as_bytes().contains(&b'%')
 }
 
 /// A module's name may be a path, and may have a suffix that tells it from others of its kind.
@@ -168,6 +190,21 @@ mod tests {
         assert_eq!(reached("/home/ann/y"), None);
         assert!(reaching(&shares, Path::new("/srv/data/a"), Some("own")).is_err());
         assert_eq!(reaching(&shares, Path::new("/srv/data/a"), Some("ALL")).unwrap().0.name, "all");
+    }
+
+    #[test]
+    fn a_share_behind_a_link_is_reached_where_its_files_are() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        std::fs::create_dir_all(home.join("disk/ann")).unwrap();
+        std::os::unix::fs::symlink("disk", home.join("srv")).unwrap();
+        for path in ["srv/ann", "srv/%U", "srv/%S"] {
+            let share = share("ann", home.join(path).to_str().unwrap());
+            let (real, root) = (home.join("disk/ann/a.doc"), home.join("disk/ann"));
+            assert_eq!(share.as_seen_by_smbd(&root), home.join("srv/ann"), "{path}");
+            assert_eq!(share.root_above(&real), Some(root), "{path}");
+            assert_eq!(share.root_above(&home.join("tape/ann/a.doc")), None, "{path}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use vscan_engine::counters::Snapshot;
 
 use crate::cli::{Cli, StatusArguments};
-use crate::output::{Out, print, table};
+use crate::output::{Out, print_to_reader, table};
 use crate::results::counted;
 use crate::samba::SmbConf;
 use crate::shares;
@@ -31,7 +31,7 @@ pub fn run(arguments: &StatusArguments, cli: &Cli, out: &Out) -> Result<Exit, Tr
     watch(now, every, out)
 }
 
-/// Until a signal ends it.
+/// Until a signal ends it, or nobody reads it any more.
 fn watch(
     now: impl Fn() -> Result<Vec<Snapshot>, Trouble>,
     every: Duration,
@@ -40,17 +40,19 @@ fn watch(
     let mut before: Option<(Instant, Vec<Snapshot>)> = None;
     loop {
         let (at, counted) = (Instant::now(), now()?);
-        if out.is_json() {
-            let line = serde_json::to_string(&counted).map_err(|error| error.to_string())?;
-            print(&(line + "\n"))?;
+        let text = if out.is_json() {
+            serde_json::to_string(&counted).map_err(|error| error.to_string())? + "\n"
         } else {
             let since = before.as_ref().map(|(then, counted)| (at.duration_since(*then), counted.as_slice()));
-            let text = match since {
+            let table = match since {
                 None => totals(&counted, out),
                 Some((took, before)) => rates(&counted, before, took, out),
             };
             // On a terminal the table stays in its place.
-            print(&format!("{}{text}", out.clear()))?;
+            out.clear().to_owned() + &table
+        };
+        if !print_to_reader(&text)? {
+            return Ok(Exit::Good);
         }
         before = Some((at, counted));
         std::thread::sleep(every);

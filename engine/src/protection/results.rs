@@ -14,7 +14,7 @@ use crate::identity::{FileKey, FileTime, Identity};
 use crate::scan::blocking;
 use crate::scan::version::Check;
 use crate::settings::{Lifetime, Settings};
-use crate::shared::{Entry, Key, Lookup, Question, SharedCache, Version};
+use crate::shared::{Entry, Generation, Key, Lookup, Question, SharedCache, Version};
 use crate::sys::lease::{Writers, writers};
 
 /// Results that have no version of the signatures yet; beyond this, they are not shared.
@@ -24,6 +24,7 @@ const MOST_UNVERSIONED: usize = 256;
 pub(super) struct Unversioned {
     key: Key,
     entry: Entry,
+    generation: Option<Generation>,
     /// The signatures as this process counted them then: what has voided its other results has voided this one.
     counted: u64,
 }
@@ -162,18 +163,25 @@ impl Protection {
         let Some(shared) = self.shared.as_deref() else { return };
         let open = || file.as_fd().try_clone_to_owned().ok();
         let Some(key) = shared.key(identity.key, self.scanners, open) else { return };
-        let took = FileTime::now().since(scan.began).unwrap_or_default();
-        let entry = |signatures| Entry { identity, known, signatures, stored: FileTime::now(), took };
+        let stored = FileTime::now();
+        let took = stored.since(scan.began).unwrap_or_default();
+        let entry = |signatures| Entry { identity, known, signatures, stored, took };
         // The first version that is heard of is that of the scans before.
         match scan.shared_signatures.or_else(|| self.shared_signatures()) {
-            Some(signatures) => shared.store(key, entry(signatures)),
+            Some(signatures) => shared.store(key, entry(signatures), scan.generation),
             None => {
                 let mut unversioned = self.unversioned.borrow_mut();
                 if unversioned.len() < MOST_UNVERSIONED {
-                    unversioned.push(Unversioned { key, entry: entry(0), counted: current });
+                    let (entry, generation) = (entry(0), scan.generation);
+                    unversioned.push(Unversioned { key, entry, generation, counted: current });
                 }
             }
         }
+    }
+
+    /// The generation of the shared results, for a scan that begins now.
+    pub(super) fn generation(&self) -> Option<Generation> {
+        self.shared.as_deref()?.generation(self.log())
     }
 
     /// Whether results wait to be written for other processes.
@@ -222,8 +230,8 @@ impl Protection {
         if let Some(signatures) = self.shared_signatures() {
             let current = self.signatures(Instant::now());
             let still_count = |result: &Unversioned| result.counted == current;
-            for Unversioned { key, entry, .. } in self.unversioned.take().into_iter().filter(still_count) {
-                shared.store(key, Entry { signatures, ..entry });
+            for result in self.unversioned.take().into_iter().filter(still_count) {
+                shared.store(result.key, Entry { signatures, ..result.entry }, result.generation);
             }
         }
     }

@@ -10,7 +10,7 @@ use vscan_backends::verdict::Fault;
 
 use super::{Context, Judgement, MAX_SCANS, Occasion, Place, Protection, identity_of, unsteady};
 use crate::cache::{Circumstances, Known};
-use crate::counters::{Event, ShareCounters};
+use crate::counters::Event;
 use crate::identity::{FileTime, Identity, granularity};
 use crate::log::Level;
 use crate::policy::{self, Access};
@@ -20,6 +20,7 @@ use crate::scan::pool::{Answer, Member, Round, Within};
 use crate::scan::spool::Spooled;
 use crate::scan::version::Check;
 use crate::scan::{Timeouts, blocking};
+use crate::shared::Generation;
 
 /// A scan under way, for those who drive it by themselves.
 pub struct Scan {
@@ -37,6 +38,7 @@ struct About {
     deadline: Instant,
     signatures: u64,
     shared_signatures: Option<u64>,
+    generation: Option<Generation>,
     /// Somebody could write to it when the scan began.
     had_writers: bool,
     attempt: u32,
@@ -124,6 +126,7 @@ impl Protection {
         let began = FileTime::now();
         let signatures = self.signatures(Instant::now());
         let shared_signatures = self.shared_signatures();
+        let generation = self.generation();
         let identity = identity_of(file.as_fd());
         // A mapped file can be written to without a trace if that has begun before the scan; whoever comes later leaves one.
         let had_writers = self.settings.cache.is_some() && self.has_writers(&file);
@@ -141,6 +144,7 @@ impl Protection {
             deadline,
             signatures,
             shared_signatures,
+            generation,
             had_writers,
             attempt,
             path,
@@ -288,6 +292,7 @@ impl Protection {
                 began: about.began,
                 signatures: about.signatures,
                 shared_signatures: about.shared_signatures,
+                generation: about.generation,
                 granularity: granularity(file.as_fd()),
                 ended: Instant::now(),
             };
@@ -310,8 +315,11 @@ impl Protection {
             let text = format!("{} was touched: earlier results are void", file.display());
             self.log().line(Level::Notice, &text);
         }
-        let flushes = self.counters.as_ref().map_or(0, ShareCounters::flushes);
-        self.epoch.changes() + self.pool.signature_changes() + flushes
+        let flushes = match &self.counters {
+            Some(counters) => counters.flushes(),
+            None => self.generation().map_or(0, Generation::number),
+        };
+        flushes.wrapping_add(self.epoch.changes() + self.pool.signature_changes())
     }
 
     /// Advances a question for a scanner's version, with the rights that it needs.

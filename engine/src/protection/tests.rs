@@ -15,7 +15,7 @@ use crate::log::Level;
 use crate::notify::Unheard;
 use crate::privilege::AsIs;
 use crate::settings::{Lifetime, ScannerMode};
-use crate::shared::Entry;
+use crate::shared::{Entry, Flush};
 
 /// What a daemon says to a command; None hangs up.
 type Answers = Box<dyn FnMut(&str) -> Option<String> + Send>;
@@ -402,7 +402,8 @@ fn what_others_know_of_a_files_neighbours_is_taken_along() {
         let key = shared.key(file(ino).key, protection.scanners, || Some(open().into())).unwrap();
         let signatures = protection.shared_signatures().unwrap();
         let (stored, took) = (FileTime::now(), Duration::ZERO);
-        shared.store(key, Entry { identity: file(ino), known: Known::Clean, signatures, stored, took });
+        let entry = Entry { identity: file(ino), known: Known::Clean, signatures, stored, took };
+        shared.store(key, entry, protection.generation());
     }
     while shared.write_pending(&Silent, &AsIs) {}
 
@@ -434,7 +435,8 @@ fn what_is_flushed_while_others_are_asked_is_not_remembered() {
     let key = shared.key(identity.key, protection.scanners, open).unwrap();
     let signatures = protection.shared_signatures().unwrap();
     let (stored, took) = (FileTime::now(), Duration::ZERO);
-    shared.store(key, Entry { identity, known: Known::Clean, signatures, stored, took });
+    let entry = Entry { identity, known: Known::Clean, signatures, stored, took };
+    shared.store(key, entry, protection.generation());
     while shared.write_pending(&Silent, &AsIs) {}
 
     for is_flushed in [false, true] {
@@ -453,44 +455,69 @@ enum Flushed {
     Never,
     InTheScan,
     BeforeItsVersionIsKnown,
+    BeforeItIsWritten,
 }
 
-/// Whether others learn of a result, as far as this process had heard of a version when the scan began.
-fn is_shared(flushed: Flushed, had_heard: bool) -> bool {
+/// How a process hears of a flush.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Told {
+    ByCounters,
+    /// It has none.
+    BySharedResults,
+}
+
+/// Whether this process, or another one, knows of a result afterwards; `had_heard` says whether this process had heard of
+/// a version when the scan began.
+fn is_known(flushed: Flushed, told: Told, had_heard: bool) -> bool {
     let home = tempfile::tempdir().unwrap();
     let counters = Counters::open(&home.path().join("counters")).unwrap();
-    let theirs = counters.clone();
+    let shared = SharedCache::open(&home.path().join("cache"), 1000, &Silent, &AsIs);
+    let (theirs, other_results) = (counters.clone(), shared.clone());
+    let flush = Arc::new(move || match told {
+        Told::ByCounters => theirs.flush(),
+        Told::BySharedResults => drop(other_results.flush(Flush::All, &Silent, &AsIs).unwrap()),
+    });
+    let flush_in_the_scan = flush.clone();
     let daemon = Daemon::new(Box::new(move |command| {
         if command == "VERSION" {
             return Some("ClamAV 1/1".to_owned());
         }
         if flushed == Flushed::InTheScan {
-            theirs.flush();
+            flush_in_the_scan();
         }
         Some(CLEAN.to_owned())
     }));
     let mut bench = Bench::new(&[&daemon], ScannerMode::First);
-    let shared = SharedCache::open(&home.path().join("cache"), 1000, &Silent, &AsIs);
     bench.protection.shared = Some(shared.clone());
-    bench.protection.counters = Some(counters.share("s"));
+    bench.protection.counters = (told == Told::ByCounters).then(|| counters.share("s"));
     if had_heard {
         check(&bench);
     }
     assert!(bench.allows());
     if flushed == Flushed::BeforeItsVersionIsKnown {
-        counters.flush();
+        flush();
     }
     check(&bench);
+    if flushed == Flushed::BeforeItIsWritten {
+        flush();
+    }
     while shared.write_pending(&Silent, &AsIs) {}
     let file = || std::fs::File::open(&bench.file).unwrap();
     let identity = identity_of(file().as_fd());
     let key = shared.key(identity.key, bench.protection.scanners, || Some(file().into())).unwrap();
-    shared.peek(&key, &Silent).is_some()
+    bench.protection.recall(&identity).is_some() || shared.peek(&key, &Silent).is_some()
 }
 
 #[test]
 fn a_flush_counts_for_scans_that_began_before_it() {
-    assert!(is_shared(Flushed::Never, true) && is_shared(Flushed::Never, false));
-    assert!(!is_shared(Flushed::InTheScan, true) && !is_shared(Flushed::InTheScan, false));
-    assert!(!is_shared(Flushed::BeforeItsVersionIsKnown, false));
+    for told in [Told::ByCounters, Told::BySharedResults] {
+        for had_heard in [true, false] {
+            assert!(is_known(Flushed::Never, told, had_heard));
+            assert!(!is_known(Flushed::InTheScan, told, had_heard), "{told:?} {had_heard}");
+        }
+        assert!(!is_known(Flushed::BeforeItsVersionIsKnown, told, false), "{told:?}");
+    }
+    for had_heard in [true, false] {
+        assert!(!is_known(Flushed::BeforeItIsWritten, Told::BySharedResults, had_heard), "{had_heard}");
+    }
 }

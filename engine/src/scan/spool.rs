@@ -148,6 +148,11 @@ fn create_file(directory: &Path) -> Result<(PathBuf, OwnedFd), String> {
     Ok((path, copy))
 }
 
+/// Whether copies can be made in this directory; the error says why not.
+pub fn check(directory: &Path) -> Result<(), String> {
+    trusted_group(directory).map(drop)
+}
+
 /// The group that the directory is for. Whoever else could write there could give the scanner another file.
 fn trusted_group(directory: &Path) -> Result<u32, String> {
     let found = std::fs::symlink_metadata(directory).map_err(|error| error.to_string())?;

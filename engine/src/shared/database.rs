@@ -5,15 +5,17 @@ use std::ops::{Bound, RangeInclusive};
 use std::path::Path;
 
 use heed::types::Bytes;
-use heed::{Database as Table, Env, MdbError, RwTxn, WithTls};
+use heed::{Database as Table, Env, MdbError, RoTxn, RwTxn, WithTls};
 
 use super::filesystem::FilesystemId;
-use super::record::{Entry, Key, Version, age_key, key_of_age};
+use super::record::{Entry, Generation, Key, Version, age_key, key_of_age};
 use crate::sys;
 
 /// Any change of what is written where makes another format.
 const FORMAT: &[u8] = b"vscan results 2";
 const FORMAT_KEY: &[u8] = b"format";
+/// The current [`Generation`].
+const GENERATION_KEY: &[u8] = b"generation";
 /// There while the oldest entries are being removed.
 const REMOVING_KEY: &[u8] = b"removing";
 
@@ -23,6 +25,9 @@ const REMOVED_AT_ONCE: usize = 64;
 /// What an entry takes in the file, generously: pages are two thirds full, and each entry stands in two tables.
 const BYTES_PER_ENTRY: u64 = 512;
 const SMALLEST_MAP: u64 = 64 << 20;
+
+/// LMDB's, on the machines that vscan is for.
+const PAGE: u64 = 4096;
 
 /// An open database.
 pub(super) struct Database {
@@ -79,10 +84,10 @@ impl From<heed::Error> for Trouble {
 /// Something to be written.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
-    /// A result of this process.
-    Result(Key, Entry),
+    /// A result of this process, and the generation in which its scan began, if that could be told then.
+    Result(Key, Entry, Option<Generation>),
     /// One of another server.
-    Learned(Key, Entry),
+    Learned(Key, Entry, Option<Generation>),
     /// What a scanner has said.
     Version(u64, Version),
 }
@@ -93,11 +98,11 @@ impl Database {
     pub(super) fn open<T>(
         directory: &Path,
         entries: u64,
-        turn: impl FnOnce() -> Option<T>,
+        turn: impl Fn() -> Option<T>,
     ) -> Result<Self, Trouble> {
         let map_size = entries.saturating_mul(BYTES_PER_ENTRY).max(SMALLEST_MAP).next_multiple_of(1 << 20);
         let env = sys::lmdb::open(directory, usize::try_from(map_size).unwrap_or(usize::MAX))?;
-        is_whole(&env, directory)?;
+        make_whole(&env, directory, &turn)?;
         // Those of processes that have died. A slot that nobody cleans up keeps old pages from being used again.
         env.clear_stale_readers()?;
         let tables = match Tables::find(&env)? {
@@ -147,7 +152,23 @@ impl Database {
         Ok(self.tables.versions.get(&txn, &scanner.to_be_bytes())?.and_then(Version::from_bytes))
     }
 
-    fn read(&self) -> Result<heed::RoTxn<'_, WithTls>, Trouble> {
+    pub(super) fn generation(&self) -> Result<Generation, Trouble> {
+        let txn = self.read()?;
+        self.generation_in(&txn)
+    }
+
+    fn generation_in(&self, txn: &RoTxn<'_>) -> Result<Generation, Trouble> {
+        let bytes = self.tables.about.get(txn, GENERATION_KEY)?;
+        Ok(bytes.map(Generation::from_bytes).unwrap_or_default())
+    }
+
+    /// Has whatever was found out until now not be written any more.
+    fn end_generation(&self, txn: &mut RwTxn<'_>) -> Result<(), Trouble> {
+        let next = self.generation_in(txn)?.next();
+        Ok(self.tables.about.put(txn, GENERATION_KEY, &next.to_bytes())?)
+    }
+
+    fn read(&self) -> Result<RoTxn<'_, WithTls>, Trouble> {
         match self.env.read_txn() {
             Err(heed::Error::Mdb(MdbError::MapResized)) => {
                 self.grow()?;
@@ -166,12 +187,22 @@ impl Database {
         Ok(sys::lmdb::grow(&self.env, self.env.info().map_size.saturating_mul(2))?)
     }
 
-    /// Writes some changes, and removes some of the oldest entries if there are too many.
-    pub(super) fn write(&self, changes: &[Change]) -> Result<(), Trouble> {
+    /// Writes some changes, and removes some of the oldest entries if there are too many. What was found out before the
+    /// last flush is not written, and no longer among the changes afterwards.
+    pub(super) fn write(&self, changes: &mut Vec<Change>) -> Result<(), Trouble> {
         let mut txn = self.begin()?;
+        // Whoever flushes waits for this transaction to end, or has ended before.
+        let current = self.generation_in(&txn)?;
+        changes.retain(|change| match change {
+            Change::Result(_, entry, None) | Change::Learned(_, entry, None) => {
+                current.had_begun(entry.began())
+            }
+            Change::Result(.., Some(then)) | Change::Learned(.., Some(then)) => *then == current,
+            Change::Version(..) => true,
+        });
         for change in changes {
             match change {
-                Change::Result(key, entry) | Change::Learned(key, entry) => {
+                Change::Result(key, entry, _) | Change::Learned(key, entry, _) => {
                     self.put(&mut txn, *key, entry)?
                 }
                 Change::Version(scanner, version) => {
@@ -239,9 +270,10 @@ impl Database {
         Ok(txn.commit()?)
     }
 
-    /// Removes everything that is known of these files; how much that was.
+    /// Flushes everything that is known of these files; how much that was.
     pub(super) fn remove(&self, files: &[(FilesystemId, u64)]) -> Result<u64, Trouble> {
         let mut txn = self.begin()?;
+        self.end_generation(&mut txn)?;
         let mut removed = 0;
         for (filesystem, ino) in files {
             let prefix = Key::file_prefix(*filesystem, *ino);
@@ -261,9 +293,10 @@ impl Database {
         Ok(removed)
     }
 
-    /// Removes all results; how many there were.
+    /// Flushes all results; how many there were.
     pub(super) fn clear(&self) -> Result<u64, Trouble> {
         let mut txn = self.begin()?;
+        self.end_generation(&mut txn)?;
         let count = self.tables.results.len(&txn)?;
         self.tables.results.clear(&mut txn)?;
         self.tables.ages.clear(&mut txn)?;
@@ -304,6 +337,13 @@ impl Database {
     }
 
     #[cfg(test)]
+    pub(super) fn forget_its_generation(&self) -> Result<(), Trouble> {
+        let mut txn = self.begin()?;
+        self.tables.about.delete(&mut txn, GENERATION_KEY)?;
+        Ok(txn.commit()?)
+    }
+
+    #[cfg(test)]
     pub(super) fn pretend_to_be_of_another_version(&self) -> Result<(), Trouble> {
         let mut txn = self.begin()?;
         self.tables.about.put(&mut txn, FORMAT_KEY, b"vscan results 0")?;
@@ -334,27 +374,35 @@ impl Tables {
         let (results, ages, versions) = (table("results")?, table("ages")?, table("versions")?);
         let about = table("about")?;
         about.put(&mut txn, FORMAT_KEY, FORMAT)?;
+        // Not one that a former database, which was set aside, had: somebody may have begun a scan in it.
+        about.put(&mut txn, GENERATION_KEY, &Generation::first().to_bytes())?;
         txn.commit()?;
         Ok(Self { results, ages, versions, about })
     }
 }
 
 /// LMDB maps the file and reads up to the last page in use. One that has been cut short would be a SIGBUS.
-fn is_whole(env: &Env<WithTls>, directory: &Path) -> Result<(), Trouble> {
-    const PAGE: u64 = 4096;
-    let info = env.info();
-    let needed = (info.last_page_number as u64 + 1).saturating_mul(PAGE);
-    let file = std::fs::File::options().write(true).open(directory.join("data.mdb"));
-    let file = file.map_err(|error| Trouble::Unusable(error.to_string()))?;
-    let length = file.metadata().map_err(|error| Trouble::Unusable(error.to_string()))?.len();
+fn make_whole<T>(env: &Env<WithTls>, directory: &Path, turn: &impl Fn() -> Option<T>) -> Result<(), Trouble> {
     // The last pages of a transaction may be free by its end, and are not written then: a few may be missing.
     const MAY_BE_MISSING: u64 = 64 * PAGE;
+    let unusable = |error: std::io::Error| Trouble::Unusable(error.to_string());
+    let file = std::fs::File::options().write(true).open(directory.join("data.mdb")).map_err(unusable)?;
+    let (needed, length) = (bytes_in_use(env), file.metadata().map_err(unusable)?.len());
     if length.saturating_add(MAY_BE_MISSING) < needed {
         return Err(Trouble::Damaged(format!("it has {length} bytes instead of {needed}")));
     }
     if length < needed {
-        // If they are needed after all, they are found to be wrong, rather than not there.
-        file.set_len(needed).map_err(|error| Trouble::Unusable(error.to_string()))?;
+        // Somebody who writes lets the file grow, and what is set here would cut that off.
+        let _turn = turn().ok_or(Trouble::Busy)?;
+        let needed = bytes_in_use(env);
+        if file.metadata().map_err(unusable)?.len() < needed {
+            // If the pages are needed after all, they are found to be wrong, rather than not there.
+            file.set_len(needed).map_err(unusable)?;
+        }
     }
     Ok(())
+}
+
+fn bytes_in_use(env: &Env<WithTls>) -> u64 {
+    (env.info().last_page_number as u64 + 1).saturating_mul(PAGE)
 }

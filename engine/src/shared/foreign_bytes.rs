@@ -21,7 +21,7 @@ fn known(ino: u64) -> Known {
 
 fn fill(bench: &Bench) {
     for ino in 0..FILES {
-        bench.cache.store(key(ino), entry(ino, known(ino)));
+        bench.hand_over(key(ino), entry(ino, known(ino)));
     }
     while bench.cache.write_pending(&bench.log, &AsIs) {}
 }

@@ -7,6 +7,7 @@
 //! Trouble with the database costs a line in the log and scans, never a verdict: the process goes on without it, and
 //! tries again after a while.
 
+mod contents;
 mod database;
 mod directory;
 mod filesystem;
@@ -19,7 +20,6 @@ mod foreign_bytes;
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::io;
 use std::mem;
 use std::ops::RangeInclusive;
@@ -37,8 +37,9 @@ use directory::{Directory, Opened, Patience, Refusal};
 use filesystem::Filesystems;
 use server::Server;
 
+pub use contents::{Flush, Stats, Unavailable};
 pub use filesystem::FilesystemId;
-pub use record::{Entry, Key, Version};
+pub use record::{Entry, Generation, Key, Version};
 
 /// After trouble, the database is left alone for so long.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -52,6 +53,9 @@ const MOST_PENDING: usize = 4096;
 /// How many are written in one transaction.
 const AT_ONCE: usize = 64;
 
+/// How long the end of a process may wait for its turn to write.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
 /// The results that all processes share. There is one of these per process and directory.
 pub struct SharedCache {
     path: PathBuf,
@@ -63,7 +67,7 @@ pub struct SharedCache {
 }
 
 enum State {
-    Open(Arc<Database>, Arc<Directory>),
+    Open(Database, Directory),
     /// Left alone until then.
     Closed(Instant),
     /// The same for the moment that others take to come or go, after a pause of this length.
@@ -92,42 +96,6 @@ pub enum Lookup {
     OtherSignatures,
     /// Nothing.
     Unknown,
-}
-
-/// What there is in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stats {
-    /// How many results there are.
-    pub entries: u64,
-    /// How many there may be.
-    pub limit: u64,
-    /// Bytes that the file takes.
-    pub bytes: u64,
-    /// How many of them are finds; counted by looking at all of them.
-    pub infected: u64,
-    /// When the oldest one was stored, and the newest.
-    pub stored: Option<(FileTime, FileTime)>,
-}
-
-/// Why nothing can be said of the cache, or done with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unavailable(String);
-
-impl fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unavailable {}
-
-/// What to forget.
-#[derive(Clone, Copy, Debug)]
-pub enum Flush<'a> {
-    /// Everything.
-    All,
-    /// What is known of these files, by whatever scanner and in whatever state.
-    Files(&'a [(FilesystemId, u64)]),
 }
 
 /// LMDB may be opened once per process: here is what has been.
@@ -200,10 +168,12 @@ impl SharedCache {
         log: &dyn Log,
         privilege: &dyn Privilege,
     ) -> Option<Entry> {
-        let entry = self.server.get()?.get(&question.key, log, privilege)?;
+        let server = self.server.get()?;
+        let generation = self.generation(log);
+        let entry = server.get(&question.key, log, privilege)?;
         match question.judge(entry) {
             Lookup::Known(entry) => {
-                self.push(Change::Learned(question.key, entry.clone()));
+                self.push(Change::Learned(question.key, entry.clone(), generation));
                 Some(entry)
             }
             Lookup::OtherSignatures | Lookup::Unknown => None,
@@ -215,9 +185,15 @@ impl SharedCache {
         self.with(log, |database, _| database.get(key)).flatten()
     }
 
-    /// Hands a result over. It is written at the next [`SharedCache::write_pending`].
-    pub fn store(&self, key: Key, entry: Entry) {
-        self.push(Change::Result(key, entry));
+    /// The current generation, for whoever begins to find something out; None while the database cannot be used.
+    pub fn generation(&self, log: &dyn Log) -> Option<Generation> {
+        self.with(log, |database, _| database.generation())
+    }
+
+    /// Hands a result over, and the generation in which its scan began. It is written at the next
+    /// [`SharedCache::write_pending`], unless another generation has begun by then.
+    pub fn store(&self, key: Key, entry: Entry, generation: Option<Generation>) {
+        self.push(Change::Result(key, entry, generation));
     }
 
     /// Whether something waits to be written.
@@ -242,14 +218,14 @@ impl SharedCache {
             // In the second case, with the next result.
             return false;
         }
-        let batch: Vec<Change> = {
+        let mut batch: Vec<Change> = {
             let mut pending = locked(&self.pending);
             let count = pending.len().min(AT_ONCE);
             pending.drain(..count).collect()
         };
         let written = self.with_privilege(log, Some(privilege), |database, directory| {
             let Some(_turn) = directory.turn() else { return Ok(false) };
-            match database.write(&batch) {
+            match database.write(&mut batch) {
                 Err(Trouble::Full) => {
                     database.shrink()?;
                     Ok(true)
@@ -257,14 +233,8 @@ impl SharedCache {
                 other => other.map(|()| true),
             }
         });
-        if written != Some(false)
-            && let Some(server) = self.server.get()
-        {
-            let ours = batch.iter().filter_map(|change| match change {
-                Change::Result(key, entry) => Some((*key, entry.clone())),
-                Change::Learned(..) | Change::Version(..) => None,
-            });
-            server.set(&ours.collect::<Vec<_>>(), log, privilege);
+        if written != Some(false) {
+            self.tell_server(&batch, log, privilege);
         }
         let mut pending = locked(&self.pending);
         if written == Some(false) {
@@ -274,6 +244,29 @@ impl SharedCache {
         }
         // What cannot be written at all is forgotten.
         written.is_some() && !pending.is_empty()
+    }
+
+    /// Tells the other server what this one has found out.
+    fn tell_server(&self, written: &[Change], log: &dyn Log, privilege: &dyn Privilege) {
+        let Some(server) = self.server.get() else { return };
+        let (mut results, mut generations) = (Vec::new(), Vec::new());
+        for change in written {
+            if let Change::Result(key, entry, generation) = change {
+                results.push((*key, entry));
+                generations.push(*generation);
+            }
+        }
+        if results.is_empty() {
+            return;
+        }
+        server.set(&results, log, privilege);
+        // If there was a flush in between, the server may have been asked to forget them before it knew them.
+        let current = self.generation(log);
+        let is_over = |generation: &Option<Generation>| generation.is_some() && *generation != current;
+        if current.is_some() && generations.iter().any(is_over) {
+            let files: Vec<_> = results.iter().map(|(key, _)| (key.filesystem, key.ino)).collect();
+            server.forget(Flush::Files(&files), log, privilege);
+        }
     }
 
     /// Whether others are coming or going and had been so before. Opens the database, if its pause is over.
@@ -292,61 +285,6 @@ impl SharedCache {
     pub fn key(&self, file: FileKey, scanners: u64, open: impl FnOnce() -> Option<OwnedFd>) -> Option<Key> {
         let filesystem = self.filesystems.of(file, Instant::now(), open)?;
         Some(Key { filesystem, ino: file.ino, scanners })
-    }
-
-    /// What there is in it.
-    pub fn stats(&self, log: &dyn Log) -> Result<Stats, Unavailable> {
-        let (mut infected, mut stored) = (0, None);
-        self.each(log, |_, entry| {
-            infected += u64::from(matches!(entry.known, crate::cache::Known::Infected(_)));
-            let (first, last) = stored.unwrap_or((entry.stored, entry.stored));
-            stored = Some((entry.stored.min(first), entry.stored.max(last)));
-        })?;
-        let sizes = self.with(log, |database, _| Ok((database.len()?, database.bytes_on_disk()?)));
-        let (entries, bytes) = sizes.ok_or_else(|| self.unavailable())?;
-        Ok(Stats { entries, limit: self.entries, bytes, infected, stored })
-    }
-
-    /// The files whose scans took longest, longest first.
-    pub fn top(&self, count: usize, log: &dyn Log) -> Result<Vec<(Key, Entry)>, Unavailable> {
-        let mut top: Vec<(Key, Entry)> = Vec::new();
-        self.each(log, |key, entry| {
-            let at = top.partition_point(|(_, other)| other.took >= entry.took);
-            if at < count {
-                top.insert(at, (key, entry));
-                top.truncate(count);
-            }
-        })?;
-        Ok(top)
-    }
-
-    /// Calls for every result, whether it still counts or not.
-    pub fn each(&self, log: &dyn Log, visit: impl FnMut(Key, Entry)) -> Result<(), Unavailable> {
-        self.with(log, |database, _| database.each(visit)).ok_or_else(|| self.unavailable())
-    }
-
-    /// Forgets results; how many there were. Processes still have their own memory: see `counters::flush`.
-    pub fn flush(&self, what: Flush<'_>, log: &dyn Log) -> Result<u64, Unavailable> {
-        let flushed = self.with(log, |database, directory| {
-            let Some(_turn) = directory.wait_for_turn() else {
-                return Ok(None);
-            };
-            match what {
-                Flush::All => database.clear(),
-                Flush::Files(files) => database.remove(files),
-            }
-            .map(Some)
-        });
-        let busy = || Unavailable(format!("others are writing to {} all the time", self.path.display()));
-        flushed.ok_or_else(|| self.unavailable())?.ok_or_else(busy)
-    }
-
-    fn unavailable(&self) -> Unavailable {
-        let why = match *locked(&self.state) {
-            State::Busy(..) => ": others are coming or going; try again",
-            State::Open(..) | State::Closed(_) => "",
-        };
-        Unavailable(format!("the cache of results in {} cannot be used{why}", self.path.display()))
     }
 
     fn push(&self, change: Change) {
@@ -372,19 +310,21 @@ impl SharedCache {
         privilege: Option<&dyn Privilege>,
         work: impl FnOnce(&Database, &Directory) -> Result<T, Trouble>,
     ) -> Option<T> {
-        let (database, directory) = match &*locked(&self.state) {
-            State::Open(database, directory) => (database.clone(), directory.clone()),
+        // Held all the time: LMDB must not be mapped anew while another thread looks at it.
+        let mut state = locked(&self.state);
+        let trouble = match &*state {
+            State::Open(database, directory) => match work(database, directory) {
+                Ok(done) => return Some(done),
+                Err(trouble) => trouble,
+            },
             State::Closed(_) | State::Busy(..) => return None,
         };
-        match work(&database, &directory) {
-            Ok(done) => Some(done),
-            Err(trouble) => {
-                *locked(&self.state) = State::Closed(Instant::now() + PAUSE);
-                mem::drop(database);
-                self.report(&trouble, &directory, log, privilege);
-                None
-            }
+        let closed = State::Closed(Instant::now() + PAUSE);
+        if let State::Open(database, directory) = mem::replace(&mut *state, closed) {
+            mem::drop(database);
+            self.report(&trouble, &directory, log, privilege);
         }
+        None
     }
 
     fn report(
@@ -426,7 +366,7 @@ impl SharedCache {
                 if let Some(news) = news {
                     log.line(Level::Error, &news);
                 }
-                *state = State::Open(Arc::new(database), Arc::new(directory));
+                *state = State::Open(database, directory);
                 return;
             }
             Err(Refusal::Busy) => {
@@ -451,14 +391,19 @@ impl SharedCache {
     /// Writes what is left and closes the database. What was known is whole, also for another boot of the machine, if
     /// everybody ends like this.
     fn close(&self, log: &dyn Log, privilege: &dyn Privilege) {
-        while self.write_pending(log, privilege) {
-            // Somebody else's turn; it does not take long.
-            std::thread::sleep(Duration::from_millis(1));
+        let mut end = Instant::now() + LAST_MOMENT;
+        let mut left = locked(&self.pending).len();
+        while self.write_pending(log, privilege) && Instant::now() < end {
+            let before = mem::replace(&mut left, locked(&self.pending).len());
+            if left < before {
+                end = Instant::now() + LAST_MOMENT;
+            } else {
+                // Somebody else's turn; it does not take long.
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         let state = mem::replace(&mut *locked(&self.state), State::Closed(Instant::now() + PAUSE));
-        if let State::Open(database, directory) = state
-            && let (Ok(database), Ok(directory)) = (Arc::try_unwrap(database), Arc::try_unwrap(directory))
-        {
+        if let State::Open(database, directory) = state {
             privilege.raised(|| directory.leave(database));
         }
     }

@@ -65,6 +65,41 @@ pub struct Entry {
     pub took: Duration,
 }
 
+/// The time between two flushes, known by when it began. What a scan finds that began in one generation is not written in
+/// another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Generation(FileTime);
+
+impl Generation {
+    /// That of a database in which nothing was flushed yet: before all scans, and in no two databases the same.
+    pub(super) fn first() -> Self {
+        Self(FileTime(-FileTime::now().0))
+    }
+
+    /// Another one, also if the clock was set back.
+    pub(super) fn next(self) -> Self {
+        Self(FileTime::now().max(FileTime(self.0.0.saturating_add(1))))
+    }
+
+    /// Whether it had begun by then, as far as the clock tells.
+    pub(super) fn had_begun(self, time: FileTime) -> bool {
+        self.0 < time
+    }
+
+    /// Changes with every flush.
+    pub(crate) fn number(self) -> u64 {
+        self.0.0.cast_unsigned()
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; 8] {
+        self.0.0.to_le_bytes()
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
+        Self(FileTime(bytes.try_into().map(i64::from_le_bytes).unwrap_or_default()))
+    }
+}
+
 /// More than the longest result takes: the names of a threat, and of all scanners that have found it.
 const LONGEST: usize = 4096;
 
@@ -76,6 +111,11 @@ impl Entry {
     pub fn is_about(&self, identity: &Identity) -> bool {
         let Identity { key: _, size, mtime, ctime } = self.identity;
         (size, mtime, ctime) == (identity.size, identity.mtime, identity.ctime)
+    }
+
+    /// When the scan began.
+    pub(super) fn began(&self) -> FileTime {
+        self.stored.before(self.took)
     }
 
     /// With a checksum at the end, of this and the key: what is not as it was written is no result.

@@ -3,17 +3,23 @@
 //! It is asked after this machine's own results, and told of new ones after the client has its answer. It may cost an open
 //! [`TIMEOUT`] once, and is then left alone for [`PAUSE`]; nothing but scans depends on it. Whoever can write to it can
 //! call any file clean.
+//!
+//! What it knows of a file is a hash: the result of each set of scanners, by the number of the set.
 
-use std::net::IpAddr;
+mod line;
+
+use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use redis::{Client, Connection, ConnectionAddr, IntoConnectionInfo as _, RedisError};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisError};
 
-use super::locked;
+use super::filesystem::FilesystemId;
 use super::record::{Entry, Key};
+use super::{Flush, locked};
 use crate::log::{Level, Log};
 use crate::privilege::Privilege;
+use line::Line;
 
 /// For a connection, and for each answer.
 const TIMEOUT: Duration = Duration::from_millis(50);
@@ -22,16 +28,21 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// How long the server keeps a result. Who reads it looks at its age.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// How many files it is to look at or forget at once: well within the time that it has for an answer.
+const AT_ONCE: usize = 1000;
+/// Before the names of all that is vscan's.
+const PREFIX: &str = "vscan:3:";
+
 /// The server, as one process knows it.
 pub(super) struct Server {
-    client: Client,
+    info: ConnectionInfo,
     address: String,
-    line: Mutex<Line>,
+    state: Mutex<State>,
 }
 
-enum Line {
+enum State {
     Closed,
-    Open(Box<Connection>),
+    Open(Box<Line>),
     /// Left alone until then.
     Down(Instant),
 }
@@ -48,56 +59,83 @@ pub(crate) fn check(address: &str) -> Result<(), String> {
             return Err("may not ask for TLS: vscan speaks plain Redis only".to_owned());
         }
     };
-    let is_number = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     // To look up a name takes as long as it takes, while a client waits.
-    is_number.then_some(()).ok_or_else(|| format!("must have a numeric address instead of the name {host}"))
+    line::numeric(host)
+        .map(drop)
+        .ok_or_else(|| format!("must have a numeric address instead of the name {host}"))
 }
 
 impl Server {
     pub(super) fn new(address: &str) -> Option<Self> {
         check(address).ok()?;
-        // Not with the password that may be in it.
-        let shown = address.rsplit_once('@').map_or(address, |(_, rest)| rest).to_owned();
-        Some(Self { client: Client::open(address).ok()?, address: shown, line: Mutex::new(Line::Closed) })
+        let info = address.into_connection_info().ok()?;
+        // Without the password that may be in it.
+        let address = info.addr().to_string();
+        Some(Self { info, address, state: Mutex::new(State::Closed) })
     }
 
     pub(super) fn get(&self, key: &Key, log: &dyn Log, privilege: &dyn Privilege) -> Option<Entry> {
-        let ask = |line: &mut Connection| redis::cmd("GET").arg(name_of(key)).query(line);
+        let ask = |line: &mut Line| {
+            redis::cmd("HGET").arg(name_of(key.filesystem, key.ino)).arg(key.scanners).query(line)
+        };
         let bytes: Option<Vec<u8>> = self.with(log, privilege, ask)?;
         Entry::from_bytes(&key.to_bytes(), &bytes?)
     }
 
     /// Tells it of new results.
-    pub(super) fn set(&self, results: &[(Key, Entry)], log: &dyn Log, privilege: &dyn Privilege) {
-        if results.is_empty() {
-            return;
-        }
+    pub(super) fn set(&self, results: &[(Key, &Entry)], log: &dyn Log, privilege: &dyn Privilege) {
         let mut pipe = redis::pipe();
-        let seconds = KEPT.as_secs();
+        pipe.atomic();
         for (key, entry) in results {
-            pipe.cmd("SET")
-                .arg(name_of(key))
-                .arg(entry.to_bytes(&key.to_bytes()))
-                .arg("EX")
-                .arg(seconds)
-                .ignore();
+            let name = name_of(key.filesystem, key.ino);
+            let value = entry.to_bytes(&key.to_bytes());
+            pipe.cmd("HSET").arg(&name).arg(key.scanners).arg(value).ignore();
+            pipe.cmd("EXPIRE").arg(&name).arg(KEPT.as_secs()).ignore();
         }
         self.with(log, privilege, |line| pipe.query::<()>(line));
+    }
+
+    /// Has it forget results; None if it does not answer.
+    pub(super) fn forget(&self, what: Flush<'_>, log: &dyn Log, privilege: &dyn Privilege) -> Option<()> {
+        let unlink = |line: &mut Line, names: &[String]| match names {
+            [] => Ok(()),
+            names => redis::cmd("UNLINK").arg(names).query(line),
+        };
+        self.with(log, privilege, |line| match what {
+            Flush::Files(files) => {
+                let names: Vec<_> =
+                    files.iter().map(|(filesystem, ino)| name_of(*filesystem, *ino)).collect();
+                names.chunks(AT_ONCE).try_for_each(|names| unlink(line, names))
+            }
+            Flush::All => {
+                let mut cursor = 0_u64;
+                loop {
+                    let mut scan = redis::cmd("SCAN");
+                    scan.arg(cursor).arg("MATCH").arg(format!("{PREFIX}*")).arg("COUNT").arg(AT_ONCE);
+                    let names: Vec<String>;
+                    (cursor, names) = scan.query(line)?;
+                    unlink(line, &names)?;
+                    if cursor == 0 {
+                        return Ok(());
+                    }
+                }
+            }
+        })
     }
 
     fn with<T>(
         &self,
         log: &dyn Log,
         privilege: &dyn Privilege,
-        work: impl FnOnce(&mut Connection) -> Result<T, RedisError>,
+        work: impl FnOnce(&mut Line) -> Result<T, RedisError>,
     ) -> Option<T> {
-        let mut line = locked(&self.line);
-        let was_down = match *line {
-            Line::Down(until) if Instant::now() < until => return None,
-            Line::Down(_) => true,
-            Line::Closed | Line::Open(_) => false,
+        let mut state = locked(&self.state);
+        let was_down = match *state {
+            State::Down(until) if Instant::now() < until => return None,
+            State::Down(_) => true,
+            State::Closed | State::Open(_) => false,
         };
-        match self.connected(&mut line, privilege).and_then(work) {
+        match self.connected(&mut state, privilege).and_then(work) {
             Ok(done) => {
                 if was_down {
                     log.line(Level::Notice, &format!("cache server {} is back", self.address));
@@ -113,7 +151,7 @@ impl Server {
                     );
                     log.line(Level::Error, &text);
                 }
-                *line = Line::Down(Instant::now() + PAUSE);
+                *state = State::Down(Instant::now() + PAUSE);
                 None
             }
         }
@@ -121,32 +159,59 @@ impl Server {
 
     fn connected<'a>(
         &self,
-        line: &'a mut Line,
+        state: &'a mut State,
         privilege: &dyn Privilege,
-    ) -> Result<&'a mut Connection, RedisError> {
-        if !matches!(line, Line::Open(_)) {
+    ) -> Result<&'a mut Line, RedisError> {
+        if !matches!(state, State::Open(_)) {
             // A socket may let root in alone.
-            let connection = privilege.raised(|| self.client.get_connection_with_timeout(TIMEOUT))?;
-            connection.set_read_timeout(Some(TIMEOUT))?;
-            connection.set_write_timeout(Some(TIMEOUT))?;
-            *line = Line::Open(Box::new(connection));
+            *state = State::Open(Box::new(privilege.raised(|| Line::open(&self.info, TIMEOUT))?));
         }
-        match line {
-            Line::Open(connection) => Ok(connection),
-            Line::Closed | Line::Down(_) => Err(RedisError::from((redis::ErrorKind::Io, "no connection"))),
+        match state {
+            State::Open(line) => Ok(line),
+            State::Closed | State::Down(_) => Err(RedisError::from((redis::ErrorKind::Io, "no connection"))),
         }
     }
 }
 
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.address)
+    }
+}
+
 /// The same on every server that has the filesystem mounted.
-fn name_of(key: &Key) -> String {
-    let hex: String = key.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("vscan:2:{hex}")
+fn name_of(filesystem: FilesystemId, ino: u64) -> String {
+    let hex: String = Key::file_prefix(filesystem, ino).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{PREFIX}{hex}")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::super::tests::{Lines, key};
     use super::*;
+    use crate::privilege::AsIs;
+
+    #[test]
+    fn a_server_that_hangs_costs_a_moment_also_when_its_queue_is_full() {
+        let home = tempfile::tempdir().unwrap();
+        let socket = home.path().join("redis.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let log = Lines::default();
+        let began = Instant::now();
+        // The first one has the only place in the queue, and stays there.
+        let servers: Vec<_> = (0..3)
+            .map(|_| {
+                let server = Server::new(&format!("redis+unix://{}", socket.display())).unwrap();
+                assert_eq!(server.get(&key(1), &log, &AsIs), None);
+                server
+            })
+            .collect();
+        assert!(began.elapsed() < 20 * TIMEOUT, "{:?}", began.elapsed());
+        assert_eq!(log.lines().len(), servers.len(), "{:?}", log.lines());
+    }
 
     #[test]
     fn only_addresses_that_cost_no_lookup_are_taken() {

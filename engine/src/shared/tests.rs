@@ -15,6 +15,12 @@ use crate::privilege::AsIs;
 #[derive(Default)]
 pub(super) struct Lines(Mutex<Vec<String>>);
 
+impl Lines {
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
 impl Log for Lines {
     fn wants(&self, _: Level) -> bool {
         true
@@ -72,8 +78,21 @@ impl Bench {
         Self::at(self.home.clone(), self.entries)
     }
 
+    /// Has a result written later that is found out now.
+    pub(super) fn hand_over(&self, key: Key, entry: Entry) {
+        self.cache.store(key, entry, self.generation());
+    }
+
+    fn generation(&self) -> Option<Generation> {
+        self.cache.generation(&self.log)
+    }
+
+    fn flush(&self, what: Flush<'_>) -> Result<u64, Unavailable> {
+        self.cache.flush(what, &self.log, &AsIs)
+    }
+
     fn store(&self, ino: u64, known: Known) {
-        self.cache.store(key(ino), entry(ino, known));
+        self.hand_over(key(ino), entry(ino, known));
         while self.cache.write_pending(&self.log, &AsIs) {}
     }
 
@@ -90,7 +109,7 @@ impl Bench {
     }
 
     pub(super) fn lines(&self) -> Vec<String> {
-        self.log.0.lock().unwrap().clone()
+        self.log.lines()
     }
 }
 
@@ -108,9 +127,10 @@ fn forget(cache: &SharedCache) {
 }
 
 pub(super) const SIGNATURES: u64 = 7;
+const FILESYSTEM: FilesystemId = FilesystemId([1; 16]);
 
 pub(super) fn key(ino: u64) -> Key {
-    Key { filesystem: FilesystemId([1; 16]), ino, scanners: 3 }
+    Key { filesystem: FILESYSTEM, ino, scanners: 3 }
 }
 
 pub(super) fn entry(ino: u64, known: Known) -> Entry {
@@ -170,7 +190,7 @@ fn a_result_ages_whoever_has_stored_it() {
     let now = FileTime::now();
     for (age_s, knows) in [(10, true), (60, false), (-60, false)] {
         let stored = FileTime(now.0 - age_s * 1_000_000_000);
-        bench.cache.store(key(1), Entry { stored, ..entry(1, Known::Clean) });
+        bench.hand_over(key(1), Entry { stored, ..entry(1, Known::Clean) });
         bench.cache.write_pending(&bench.log, &AsIs);
         let lifetime = Some(Duration::from_secs(30));
         let identity = entry(1, Known::Clean).identity;
@@ -186,7 +206,7 @@ fn of_neighbours_only_what_would_count_is_told() {
     let put = |key: Key, change: &dyn Fn(&mut Entry)| {
         let mut entry = entry(key.ino, Known::Clean);
         change(&mut entry);
-        bench.cache.store(key, entry);
+        bench.hand_over(key, entry);
     };
     for ino in [9, 10, 17, 18] {
         put(key(ino), &|_| {});
@@ -221,7 +241,7 @@ fn of_neighbours_only_what_would_count_is_told() {
 fn when_it_is_full_the_oldest_tenth_goes() {
     let bench = Bench::new(1000);
     for ino in 0..999 {
-        bench.cache.store(key(ino), entry(ino, Known::Clean));
+        bench.hand_over(key(ino), entry(ino, Known::Clean));
     }
     while bench.cache.write_pending(&bench.log, &AsIs) {}
     assert!(bench.knows(0));
@@ -245,12 +265,89 @@ fn what_is_flushed_is_forgotten() {
         bench.store(ino, Known::Clean);
     }
     let files = [(key(3).filesystem, 3), (key(4).filesystem, 4), (FilesystemId([9; 16]), 5)];
-    assert_eq!(bench.cache.flush(Flush::Files(&files), &bench.log), Ok(2));
+    assert_eq!(bench.flush(Flush::Files(&files)), Ok(2));
     assert!(!bench.knows(3) && !bench.knows(4) && bench.knows(5));
-    assert_eq!(bench.cache.flush(Flush::All, &bench.log), Ok(8));
+    assert_eq!(bench.flush(Flush::All), Ok(8));
     assert!(!bench.knows(5));
     bench.store(5, Known::Clean);
     assert!(bench.knows(5));
+}
+
+/// Of everything, of the file that the tests are about, and of another one.
+const FLUSHES: [Flush<'_>; 3] =
+    [Flush::All, Flush::Files(&[(FILESYSTEM, 1)]), Flush::Files(&[(FilesystemId([9; 16]), 77)])];
+
+#[test]
+fn what_waits_to_be_written_does_not_outlive_a_flush() {
+    for what in FLUSHES {
+        let bench = Bench::new(100);
+        bench.hand_over(key(1), entry(1, Known::Clean));
+        bench.cache.store_version("clamav", version());
+        bench.flush(what).unwrap();
+        bench.hand_over(key(2), entry(2, Known::Clean));
+        while bench.cache.write_pending(&bench.log, &AsIs) {}
+        assert!(!bench.knows(1) && bench.knows(2), "{what:?}");
+        assert_eq!(bench.cache.version("clamav", &bench.log), Some(version()), "that is no result");
+    }
+}
+
+#[test]
+fn a_scan_that_began_before_a_flush_leaves_no_result() {
+    for what in FLUSHES {
+        let bench = Bench::new(100);
+        let at_its_begin = bench.generation();
+        bench.flush(what).unwrap();
+        bench.cache.store(key(1), entry(1, Known::Clean), at_its_begin);
+        while bench.cache.write_pending(&bench.log, &AsIs) {}
+        assert!(!bench.knows(1), "{what:?}");
+    }
+}
+
+#[test]
+fn a_scan_that_began_in_a_database_that_was_set_aside_leaves_no_result() {
+    let bench = full_bench();
+    let at_its_begin = bench.generation();
+    let pretend = |database: &Database, _: &Directory| database.pretend_to_be_of_another_version();
+    bench.cache.with(&bench.log, pretend).unwrap();
+    let bench = bench.restart(|_| {});
+    assert_ne!(bench.generation(), at_its_begin);
+    bench.cache.store(key(1), entry(1, Known::Clean), at_its_begin);
+    while bench.cache.write_pending(&bench.log, &AsIs) {}
+    assert!(!bench.knows(1));
+}
+
+#[test]
+fn a_scan_that_could_not_tell_the_generation_goes_by_the_clock() {
+    let bench = Bench::new(100);
+    let second = 1_000_000_000;
+    let store_ended_after = |ino, nanoseconds| {
+        let stored = FileTime(FileTime::now().0 + nanoseconds);
+        let took = Duration::from_secs(10);
+        bench.cache.store(key(ino), Entry { stored, took, ..entry(ino, Known::Clean) }, None);
+    };
+    bench.flush(Flush::All).unwrap();
+    store_ended_after(1, 9 * second);
+    store_ended_after(2, 11 * second);
+    while bench.cache.write_pending(&bench.log, &AsIs) {}
+    assert!(bench.cache.peek(&key(1), &bench.log).is_none());
+    assert!(bench.cache.peek(&key(2), &bench.log).is_some());
+}
+
+#[test]
+fn a_database_without_a_generation_has_one_as_well() {
+    let bench = Bench::new(100);
+    bench.cache.with(&bench.log, |database, _| database.forget_its_generation()).unwrap();
+    bench.hand_over(key(1), entry(1, Known::Clean));
+    bench.store(2, Known::Clean);
+    assert!(bench.knows(1) && bench.knows(2));
+    bench.hand_over(key(3), entry(3, Known::Clean));
+    bench.flush(Flush::All).unwrap();
+    bench.store(4, Known::Clean);
+    assert!(!bench.knows(3) && bench.knows(4));
+}
+
+fn version() -> Version {
+    Version { text: "ClamAV 1/2".to_owned(), heard: FileTime(1_700_000_000_000_000_000) }
 }
 
 #[test]
@@ -266,11 +363,10 @@ fn the_slowest_scans_are_at_the_top() {
 #[test]
 fn what_a_scanner_has_said_is_passed_on() {
     let bench = Bench::new(100);
-    let version = Version { text: "ClamAV 1/2".to_owned(), heard: FileTime::now() };
-    bench.cache.store_version("clamav:/a", version.clone());
+    bench.cache.store_version("clamav:/a", version());
     bench.cache.write_pending(&bench.log, &AsIs);
     let bench = bench.restart(|_| {});
-    assert_eq!(bench.cache.version("clamav:/a", &bench.log), Some(version));
+    assert_eq!(bench.cache.version("clamav:/a", &bench.log), Some(version()));
     assert_eq!(bench.cache.version("clamav:/b", &bench.log), None);
 }
 
@@ -290,7 +386,7 @@ fn is_begun_anew(bench: Bench) {
 fn full_bench() -> Bench {
     let bench = Bench::new(10_000);
     for ino in 0..2000 {
-        bench.cache.store(key(ino), entry(ino, Known::Clean));
+        bench.hand_over(key(ino), entry(ino, Known::Clean));
     }
     while bench.cache.write_pending(&bench.log, &AsIs) {}
     assert!(bench.knows(1));
@@ -314,6 +410,22 @@ fn a_file_that_was_cut_short_is_set_aside_however_its_last_user_ended() {
         data.set_len(data.metadata().unwrap().len() / 10).unwrap();
     };
     is_begun_anew(full_bench().restart(cut));
+}
+
+#[test]
+fn a_file_that_lacks_its_last_pages_is_not_made_longer_while_somebody_writes() {
+    let bench = full_bench();
+    let turn = File::open(bench.path("turn")).unwrap();
+    let data = bench.data();
+    let length = || data.metadata().unwrap().len();
+    let whole = length();
+    let bench = bench.kill(|bench| {
+        File::options().write(true).open(bench.data()).unwrap().set_len(whole - 4096).unwrap();
+        rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    });
+    assert_eq!((length(), bench.lines()), (whole - 4096, Vec::new()));
+    let bench = bench.kill(|_| mem::drop(turn));
+    assert_eq!((length(), bench.lines()), (whole, Vec::new()));
 }
 
 #[test]
@@ -382,12 +494,34 @@ fn whoever_finds_somebody_writing_comes_back_later() {
     let bench = Bench::new(100);
     let turn = File::open(bench.path("turn")).unwrap();
     rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    bench.cache.store(key(1), entry(1, Known::Clean));
+    bench.hand_over(key(1), entry(1, Known::Clean));
     assert!(bench.cache.write_pending(&bench.log, &AsIs), "there is more");
     assert!(!bench.knows(1) && bench.cache.has_pending());
     mem::drop(turn);
     assert!(!bench.cache.write_pending(&bench.log, &AsIs));
     assert!(bench.knows(1));
+}
+
+#[test]
+fn whoever_ends_waits_a_moment_for_somebody_who_writes_and_not_for_ever() {
+    let bench = Bench::new(100);
+    let turn = File::open(bench.path("turn")).unwrap();
+    rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let release = std::thread::spawn({
+        let turn = turn.try_clone().unwrap();
+        move || {
+            std::thread::sleep(LAST_MOMENT / 10);
+            rustix::fs::flock(&turn, rustix::fs::FlockOperation::Unlock).unwrap();
+        }
+    });
+    bench.hand_over(key(1), entry(1, Known::Clean));
+    let bench = bench.restart(|_| release.join().unwrap());
+    assert!(bench.knows(1));
+    rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    bench.hand_over(key(2), entry(2, Known::Clean));
+    let bench = bench.restart(|_| mem::drop(turn));
+    assert!(bench.knows(1) && !bench.knows(2));
+    assert_eq!(bench.lines(), [""; 0]);
 }
 
 #[test]
@@ -401,7 +535,7 @@ fn whoever_finds_others_coming_or_going_comes_back_soon_and_loses_nothing() {
         State::Busy(until, _) => until,
         State::Open(..) | State::Closed(_) => panic!("it is not busy"),
     };
-    bench.cache.store(key(1), entry(1, Known::Clean));
+    bench.hand_over(key(1), entry(1, Known::Clean));
     assert!(!bench.cache.write_pending(&bench.log, &AsIs), "the next result comes with it");
     let first = busy_until();
     while busy_until() == first {
@@ -428,6 +562,25 @@ fn whoever_finds_others_coming_or_going_for_long_says_so_once() {
     }
     let lines = bench.lines();
     assert!(lines.len() == 1 && lines[0].contains("coming or going"), "{lines:?}");
+}
+
+#[test]
+fn one_thread_at_a_time_uses_the_database() {
+    let bench = Bench::new(100);
+    bench.store(1, Known::Clean);
+    let (cache, log) = (&bench.cache, &bench.log);
+    let is_in_use = std::sync::atomic::AtomicBool::new(false);
+    let use_it = |_: &Database, _: &Directory| {
+        assert!(!is_in_use.swap(true, std::sync::atomic::Ordering::SeqCst), "by two");
+        std::thread::sleep(Duration::from_millis(1));
+        is_in_use.store(false, std::sync::atomic::Ordering::SeqCst);
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..20).for_each(|_| cache.with(log, use_it).unwrap()));
+        }
+    });
 }
 
 #[test]

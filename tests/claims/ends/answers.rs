@@ -1,12 +1,12 @@
 //! The scan ends, and its answer reaches whoever waits for it: requests of every kind.
 
-use vscan_tests::client::{Open, Status};
+use vscan_tests::client::{Client, Open, Pending, Reply, Status};
 use vscan_tests::samples::{clean, eicar};
 use vscan_tests::scanned::Scanned;
 use vscan_tests::share::Share;
 use vscan_tests::wait::SOON;
 
-use super::{ALL, parked};
+use super::{ALL, compound_parked, parked};
 
 #[test]
 fn a_reload_of_the_configuration_does_not_disturb_parked_opens() {
@@ -46,13 +46,7 @@ fn two_hundred_opens_wait_at_once() {
 
 #[test]
 fn a_compound_waits_as_a_whole() {
-    let it = Scanned::new("");
-    it.plant("slow.doc", b"needle and hay");
-    let (client, quiet) = it.connect();
-    it.scanner.hold();
-    let scans = it.scanner.scans();
-    let parts = client.compound_read("slow.doc", Open::read(), 100);
-    it.scanner.wait_for_scans(scans + 1, SOON);
+    let (it, client, quiet, parts) = compound_parked("slow.doc", b"needle and hay");
     it.plant("quick.txt", b"");
     assert_eq!(client.read("quick.txt").unwrap(), b"");
     assert!(parts.iter().all(|part| !part.is_answered()));
@@ -65,13 +59,7 @@ fn a_compound_waits_as_a_whole() {
 
 #[test]
 fn a_compound_about_an_infected_file_is_refused_as_a_whole() {
-    let it = Scanned::new("");
-    it.plant("bad.com", &eicar());
-    let (client, quiet) = it.connect();
-    it.scanner.hold();
-    let scans = it.scanner.scans();
-    let parts = client.compound_read("bad.com", Open::read(), 100);
-    it.scanner.wait_for_scans(scans + 1, SOON);
+    let (it, _client, quiet, parts) = compound_parked("bad.com", &eicar());
     it.scanner.release();
     let [open, read, close] = parts.map(|part| part.wait());
     assert_eq!(open.status, Status::VIRUS_INFECTED);
@@ -136,23 +124,32 @@ fn opens_of_smbd_itself_go_on_while_others_are_parked() {
     it.is_quiet(&quiet);
 }
 
-/// What durable handles need.
-fn durable(share: Share) -> Share {
-    share.option("kernel share modes", "no").option("kernel oplocks", "no").option("posix locking", "no")
-}
-
-#[test]
-fn a_durable_handle_is_taken_up_again_after_a_scan_on_the_spot() {
-    let it = Scanned::with("", durable, |builder| builder);
+/// A client with a durable handle of `f.doc`, and what it needs to take it up again.
+#[track_caller]
+fn with_durable_handle(options: &str) -> (Scanned, Client, Reply) {
+    let durable = |share: Share| {
+        share.option("kernel share modes", "no").option("kernel oplocks", "no").option("posix locking", "no")
+    };
+    let it = Scanned::with(options, durable, |builder| builder);
     it.plant("f.doc", b"hello");
     let (client, _) = it.connect();
     let opened = client.open("f.doc", Open::read_write().lease(1, ALL).durable(1)).wait();
     assert!(opened.durable);
+    (it, client, opened)
+}
+
+fn take_up_again(client: &Client, opened: &Reply) -> Pending {
+    client.open("f.doc", Open::read_write().lease(1, ALL).reconnect(1, &opened.file_id))
+}
+
+#[test]
+fn a_durable_handle_is_taken_up_again_after_a_scan_on_the_spot() {
+    let (it, client, opened) = with_durable_handle("");
     client.disconnect();
     let again = client.connect_again(&it.smbd, "s");
     let scans = it.scanner.scans();
     it.scanner.hold();
-    let open = again.open("f.doc", Open::read_write().lease(1, ALL).reconnect(1, &opened.file_id));
+    let open = take_up_again(&again, &opened);
     it.scanner.wait_for_scans(scans + 1, SOON);
     assert!(!open.is_answered() && !open.was_pending());
     it.scanner.release();
@@ -164,16 +161,13 @@ fn a_durable_handle_is_taken_up_again_after_a_scan_on_the_spot() {
 
 #[test]
 fn a_durable_handle_is_taken_up_again_after_its_file_was_scanned_meanwhile() {
-    let it = Scanned::with("", durable, |builder| builder);
-    it.plant("f.doc", b"hello");
-    let (client, _) = it.connect();
-    let opened = client.open("f.doc", Open::read_write().lease(1, ALL).durable(1)).wait();
+    let (it, client, opened) = with_durable_handle("");
     let scans = it.scanner.scans();
     client.write_at(opened.handle().unwrap(), 0, b"HELLO").wait().status.ok().unwrap();
     client.disconnect();
     it.scanner.wait_for_scans(scans + 1, SOON);
     let again = client.connect_again(&it.smbd, "s");
-    let open = again.open("f.doc", Open::read_write().lease(1, ALL).reconnect(1, &opened.file_id));
+    let open = take_up_again(&again, &opened);
     let handle = open.wait().handle().unwrap();
     assert_eq!(again.read_at(handle, 0, 100).wait().data, b"HELLO");
     again.close(handle).wait();
@@ -182,14 +176,11 @@ fn a_durable_handle_is_taken_up_again_after_its_file_was_scanned_meanwhile() {
 
 #[test]
 fn a_durable_handle_of_what_has_become_infected_is_not_taken_up_again() {
-    let it = Scanned::with("scan on close = no\n", durable, |builder| builder);
-    it.plant("f.doc", b"hello");
-    let (client, _) = it.connect();
-    let opened = client.open("f.doc", Open::read_write().lease(1, ALL).durable(1)).wait();
+    let (it, client, opened) = with_durable_handle("scan on close = no\n");
     client.write_at(opened.handle().unwrap(), 0, &eicar()).wait().status.ok().unwrap();
     client.disconnect();
     let again = client.connect_again(&it.smbd, "s");
-    let open = again.open("f.doc", Open::read_write().lease(1, ALL).reconnect(1, &opened.file_id)).wait();
+    let open = take_up_again(&again, &opened).wait();
     assert!(open.handle().is_err(), "{open:?}");
     it.is_unharmed();
 }

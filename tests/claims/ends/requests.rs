@@ -2,16 +2,16 @@
 
 use vscan_tests::client::{Open, Status};
 use vscan_tests::scanned::Scanned;
-use vscan_tests::wait::{SOON, eventually};
+use vscan_tests::wait::SOON;
 
-use super::parked;
+use super::{compound_parked, parked};
 
 #[test]
 fn a_cancelled_open_is_answered_and_its_scan_ends() {
     let (it, client, quiet, open) = parked("slow.doc", b"needle and hay");
     client.cancel(&open);
     assert_eq!(open.wait().status, Status::CANCELLED);
-    eventually("the scan is given up", SOON, || (it.scanner.open_connections() == 0).then_some(()));
+    it.scanner.wait_until_alone(SOON);
     it.scanner.release();
     assert_eq!(client.read("slow.doc").unwrap(), b"needle and hay");
     it.is_quiet(&quiet);
@@ -60,7 +60,7 @@ fn a_tree_disconnect_ends_parked_opens() {
     let goodbye = client.disconnect_tree();
     assert_eq!(open.wait().status, Status::CANCELLED);
     assert_eq!(goodbye.wait().status, Status::OK);
-    eventually("the scan is given up", SOON, || (it.scanner.open_connections() == 0).then_some(()));
+    it.scanner.wait_until_alone(SOON);
     assert!(client.server().is_alive());
     it.is_quiet(&quiet);
 }
@@ -71,7 +71,7 @@ fn a_logoff_ends_parked_opens() {
     let goodbye = client.log_off();
     assert_eq!(open.wait().status, Status::CANCELLED);
     assert_eq!(goodbye.wait().status, Status::OK);
-    eventually("the scan is given up", SOON, || (it.scanner.open_connections() == 0).then_some(()));
+    it.scanner.wait_until_alone(SOON);
     it.is_quiet(&quiet);
 }
 
@@ -88,7 +88,7 @@ fn a_lost_connection_ends_parked_opens() {
     for open in &opens {
         assert_eq!(open.wait().status, Status::DISCONNECTED);
     }
-    eventually("the client's smbd ends", SOON, || (!client.server().is_alive()).then_some(()));
+    client.server().wait_for_end(SOON);
     it.is_quiet(&quiet);
 }
 
@@ -100,8 +100,8 @@ fn the_end_of_smbd_ends_parked_opens() {
     it.smbd.signal(process, rustix::process::Signal::TERM);
     it.smbd.terminate();
     assert_eq!(open.wait().status, Status::DISCONNECTED);
-    eventually("the client's smbd ends", SOON, || (!process.is_alive()).then_some(()));
-    eventually("the scan is given up", SOON, || (it.scanner.open_connections() == 0).then_some(()));
+    process.wait_for_end(SOON);
+    it.scanner.wait_until_alone(SOON);
     it.is_unharmed();
 }
 
@@ -143,15 +143,9 @@ fn a_lost_channel_does_not_take_the_scan_from_the_other() {
 
 #[test]
 fn a_compound_that_is_cut_off_leaves_nothing() {
-    let it = Scanned::new("");
-    it.plant("slow.doc", b"needle and hay");
-    let (client, quiet) = it.connect();
-    it.scanner.hold();
-    let scans = it.scanner.scans();
-    let parts = client.compound_read("slow.doc", Open::read(), 100);
-    it.scanner.wait_for_scans(scans + 1, SOON);
+    let (it, client, quiet, parts) = compound_parked("slow.doc", b"needle and hay");
     client.disconnect();
     assert!(parts.iter().all(|part| part.wait().status == Status::DISCONNECTED));
-    eventually("the client's smbd ends", SOON, || (!client.server().is_alive()).then_some(()));
+    client.server().wait_for_end(SOON);
     it.is_quiet(&quiet);
 }

@@ -28,7 +28,7 @@ fn a_client_that_is_lost_during_a_scan_costs_nobody_anything() {
         plant(&smbd.dir("s").join(&name), &clean(1, 100));
         assert_eq!(Client::connect(&smbd, "s").read(&name), Ok(clean(1, 100)));
         scanner.release();
-        eventually("the client's process ends", SOON, || (!lost.server().is_alive()).then_some(()));
+        lost.server().wait_for_end(SOON);
         scanner.hold_only(b"needle");
     }
     scanner.release();

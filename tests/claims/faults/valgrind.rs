@@ -1,12 +1,13 @@
 //! Memory errors and leaks: what valgrind finds in smbd with our frames in it.
 
+use rustix::process::Signal;
 use vscan_tests::clamd::Clamd;
-use vscan_tests::client::{Client, Open, Status};
+use vscan_tests::client::{Client, Open, Pending, Status};
 use vscan_tests::samples::{clean, eicar, plant};
 use vscan_tests::scanned::Scanned;
 use vscan_tests::share::Share;
-use vscan_tests::smbd::Smbd;
-use vscan_tests::wait::{SOON, eventually};
+use vscan_tests::smbd::{Builder, Smbd};
+use vscan_tests::wait::SOON;
 
 use super::conf;
 
@@ -64,13 +65,59 @@ fn a_session_with_everything_in_it_has_no_memory_error_and_no_leak_of_ours() {
     client.open("open.txt", Open::overwrite()).wait().handle().unwrap();
     let server = client.server();
     client.disconnect();
-    eventually("the client's process has ended and reported", SOON * 5, || {
-        (!server.is_alive()).then_some(())
-    });
+    server.wait_for_end(SOON * 5);
     smbd.terminate();
     let report = smbd.valgrind_report();
     assert_eq!(ours(&report), [""; 0]);
     assert!(!smbd.log().contains("INTERNAL ERROR"), "no process has crashed");
+}
+
+/// What makes a request end while its scan goes on.
+type End = fn(&Client, &Pending);
+
+#[test]
+fn requests_that_end_before_their_scans_cost_no_memory_error() {
+    let ends: [(End, Status); 4] = [
+        (|client, open| client.cancel(open), Status::CANCELLED),
+        (|client, _| drop(client.disconnect_tree()), Status::CANCELLED),
+        (|client, _| drop(client.log_off()), Status::CANCELLED),
+        (|client, _| client.disconnect(), Status::DISCONNECTED),
+    ];
+    let mut it = Scanned::with("", |share| share, Builder::valgrind);
+    let parked = |number: u64| {
+        let (name, other) = (format!("{number}.doc"), format!("{number}.txt"));
+        it.plant(&name, &clean(number, 100));
+        it.plant(&other, &eicar());
+        let client = Client::connect(&it.smbd, "s");
+        it.scanner.hold();
+        let scans = it.scanner.scans();
+        let open = client.open(&name, Open::read());
+        it.scanner.wait_for_scans(scans + 1, SOON * 5);
+        let compound = client.compound_read(&other, Open::read(), 100);
+        it.scanner.wait_for_scans(scans + 2, SOON * 5);
+        (client, open, compound)
+    };
+    for (number, (end, status)) in (0..).zip(ends) {
+        let (client, open, compound) = parked(number);
+        let server = client.server();
+        end(&client, &open);
+        assert_eq!(open.wait_for(SOON * 5).status, status, "{number}");
+        it.scanner.release();
+        for part in compound {
+            assert_ne!(part.wait_for(SOON * 5).status, Status::OK, "{number}");
+        }
+        client.disconnect();
+        server.wait_for_end(SOON * 5);
+    }
+    let (client, open, _compound) = parked(4);
+    let server = client.server();
+    it.smbd.signal(server, Signal::TERM);
+    assert_eq!(open.wait_for(SOON * 5).status, Status::DISCONNECTED);
+    server.wait_for_end(SOON * 5);
+    it.scanner.release();
+    it.smbd.terminate();
+    assert_eq!(ours(&it.smbd.valgrind_report()), [""; 0]);
+    it.is_unharmed();
 }
 
 /// People are told later of what is found. At this time there is no later.
@@ -88,9 +135,7 @@ fn an_infected_file_that_is_found_as_smbd_ends_costs_no_memory_error() {
     client.disconnect();
     it.smbd.wait_for_log("disconnect: share s", SOON * 5);
     it.scanner.release();
-    eventually("the client's process has ended and reported", SOON * 5, || {
-        (!server.is_alive()).then_some(())
-    });
+    server.wait_for_end(SOON * 5);
     it.smbd.terminate();
     assert_eq!(ours(&it.smbd.valgrind_report()), [""; 0]);
     assert_eq!(it.quarantine().len(), 1);

@@ -9,9 +9,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access, statvfs};
 use serde::Serialize;
 use vscan_engine::action::{Bytes, Quarantine};
+use vscan_engine::counters::Counters;
 use vscan_engine::notify::Spool;
+use vscan_engine::scan::spool;
 use vscan_engine::settings::Size;
 use vscan_engine::shared::SharedCache;
+use vscan_engine::trusted;
 
 use crate::output::{Remark, exact, reason, shown};
 use crate::shares::Share;
@@ -51,6 +54,21 @@ pub fn check(shares: &[&Share]) -> Vec<DirectoryReport> {
     for path in spools {
         let is_there = Spool::is_there(path);
         reports.extend(report(path, "spool", Some(made_if_missing("notify spool", path, is_there))));
+    }
+    let lists: BTreeSet<&Path> =
+        protected().filter_map(|(_, loaded)| loaded.settings.trusted_files.as_deref()).collect();
+    for path in lists {
+        reports.extend(report(path, "trusted", Some(trusted_files(path))));
+    }
+    let counters: BTreeSet<&Path> =
+        protected().filter_map(|(_, loaded)| loaded.settings.counters_file.as_deref()).collect();
+    for path in counters {
+        reports.extend(report(path, "counters", Some(counters_file(path))));
+    }
+    let copies: BTreeSet<&Path> =
+        protected().filter_map(|(_, loaded)| loaded.settings.spool_directory.as_deref()).collect();
+    for path in copies {
+        reports.extend(report(path, "copies", Some(spool_directory(path))));
     }
     for (share, _) in protected().filter(|(share, _)| !share.has_macros()) {
         reports.extend(report(&share.path, "share", root(share)));
@@ -129,6 +147,49 @@ fn made_if_missing(setting: &str, path: &Path, is_there: io::Result<bool>) -> Re
             )),
         },
         Err(error) => Remark::mistake(format!("{setting} {at} cannot be used: {}", reason(&error))),
+    }
+}
+
+/// Whoever may write into this file can let any virus pass.
+fn trusted_files(path: &Path) -> Remark {
+    let at = shown(path);
+    match trusted::is_there(path) {
+        Ok(true) => Remark::ok(format!("trusted files {at}: nobody but root can write to it")),
+        Ok(false) => Remark::ok(format!("trusted files {at} is not there: no content is trusted")),
+        Err(error) => Remark::mistake(format!("trusted files {at} cannot be used: {}", reason(&error))),
+    }
+}
+
+fn counters_file(path: &Path) -> Remark {
+    let at = shown(path);
+    let is_there = match Counters::open_existing(path) {
+        Ok(_) => Ok(true),
+        // What is not vscan's is replaced.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+            can_be_made(path).map(|()| false)
+        }
+        Err(error) => Err(error),
+    };
+    match is_there {
+        Ok(true) => Remark::ok(format!("counters file {at}")),
+        Ok(false) => {
+            Remark::ok(format!("counters file {at} is not there yet: vscan makes it when it is needed"))
+        }
+        Err(error) => Remark::mistake(format!(
+            "counters file {at} cannot be used, so nothing is counted: {}",
+            reason(&error)
+        )),
+    }
+}
+
+/// For scanners that are told the path of a copy.
+fn spool_directory(path: &Path) -> Remark {
+    let at = shown(path);
+    match spool::check(path) {
+        Ok(()) => {
+            Remark::ok(format!("spool directory {at}: nobody but root can write to it, {}", filesystem(path)))
+        }
+        Err(why) => Remark::mistake(format!("spool directory {at} cannot be used: {why}")),
     }
 }
 

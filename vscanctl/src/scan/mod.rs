@@ -1,21 +1,21 @@
 //! `vscanctl scan`: whole trees, with the settings and the results of their shares.
 
+mod patience;
 mod progress;
 mod tally;
 mod walk;
 mod worker;
 
 use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 use std::vec;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 use vscan_engine::action::Action;
 use vscan_engine::privilege::AsIs;
 use vscan_engine::scan;
@@ -27,7 +27,9 @@ use crate::protection::OnlyTrouble;
 use crate::results::{self, Results};
 use crate::samba::SmbConf;
 use crate::shares::{self, Share};
+use crate::signals::stop_on_signals;
 use crate::{Exit, Trouble};
+use patience::Patience;
 use progress::Progress;
 use tally::Tally;
 use walk::{Found, Walk};
@@ -38,9 +40,6 @@ const BATCHES: usize = 2000;
 
 /// Reports that wait to be read.
 const REPORTS: usize = 4000;
-
-/// So many files in a row without a verdict, and nobody has to wait for the rest of them.
-const HOPELESS: usize = 50;
 
 /// How long results wait to be written; what comes together is written together.
 const WRITE_EVERY: Duration = Duration::from_millis(20);
@@ -68,9 +67,9 @@ pub fn run(arguments: &ScanArguments, cli: &Cli, out: &Out) -> Result<Exit, Trou
         caches => caches.unwrap_or_default(),
     };
     if arguments.warm {
-        check_that_results_are_shared(&trees)?;
+        check_that_results_are_kept(&trees, &caches)?;
     }
-    let (is_over, fruitless) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (is_over, patience) = (AtomicBool::new(false), Patience::default());
     let mut progress = Progress::new(out, arguments.verbose);
     let started = Instant::now();
     let mut tally = Tally::default();
@@ -82,24 +81,27 @@ pub fn run(arguments: &ScanArguments, cli: &Cli, out: &Out) -> Result<Exit, Trou
     thread::scope(|scope| {
         let walk = Walk::new(&trees, &quarantines, queue, reports.clone(), &stop);
         scope.spawn(move || walk.all());
-        for _ in 0..jobs.max(1) {
-            let (trees, to_do, reports, stop, fruitless, listener) =
-                (&trees, &to_do, reports.clone(), &stop, &fruitless, &listener);
-            scope.spawn(move || {
-                work(trees, to_do, &reports, stop, fruitless);
+        let work = || {
+            let (trees, to_do, reports, stop, patience, listener) =
+                (&trees, &to_do, reports.clone(), &stop, &patience, &listener);
+            move || {
+                work(trees, to_do, &reports, stop, patience);
                 drop(reports);
                 // It may have been the last one.
                 listener.unpark();
-            });
-        }
+            }
+        };
+        let workers: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(work())).collect();
         drop(reports);
         let writer = scope.spawn(|| write_results(&caches, &is_over));
         let listened = listen(incoming, &mut progress, &mut tally);
         is_over.store(true, Ordering::Relaxed);
         writer.thread().unpark();
+        workers.into_iter().for_each(wait_for_end);
+        wait_for_end(writer);
         listened
     })?;
-    tally.is_hopeless = fruitless.load(Ordering::Relaxed) >= HOPELESS;
+    tally.is_hopeless = patience.is_lost();
     let was_interrupted = stop.load(Ordering::Relaxed) && !tally.is_hopeless;
     progress.finish(&tally, started.elapsed(), was_interrupted)?;
     Ok(match &tally {
@@ -108,6 +110,12 @@ pub fn run(arguments: &ScanArguments, cli: &Cli, out: &Out) -> Result<Exit, Trou
         tally if tally.errors > 0 => Exit::Trouble,
         _ => Exit::Good,
     })
+}
+
+/// A thread that has read shared results leaves its slot in their file as the last thing that it does: after its closure,
+/// which is all that the scope waits for. By then, the file must not be closed.
+fn wait_for_end(thread: ScopedJoinHandle<'_, ()>) {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic));
 }
 
 /// Takes reports until all workers have ended.
@@ -149,15 +157,21 @@ enum Message {
 }
 
 /// `--warm` promises something that only shared results can keep.
-fn check_that_results_are_shared(trees: &[Tree<'_>]) -> Result<(), Trouble> {
-    let lonely = trees.iter().find(|tree| tree.loaded.settings.shared_cache.is_none());
-    match lonely {
-        Some(tree) => Err(format!(
-            "--warm: share {} does not share its results: set \"cache = shared\" in vscan.conf",
-            tree.share.name
-        )),
-        None => Ok(()),
+fn check_that_results_are_kept(trees: &[Tree<'_>], caches: &[Results]) -> Result<(), Trouble> {
+    for Tree { share, loaded, .. } in trees {
+        let Some(limits) = &loaded.settings.shared_cache else {
+            return Err(format!(
+                "--warm: share {} does not share its results: set \"cache = shared\" in vscan.conf",
+                share.name
+            ));
+        };
+        let of_share = caches.iter().find(|results| results.directory == limits.directory);
+        if of_share.is_none_or(|results| results.cache.generation(&OnlyTrouble).is_none()) {
+            let at = shown(&limits.directory);
+            return Err(format!("--warm: the results of share {} cannot be kept in {at}", share.name));
+        }
     }
+    Ok(())
 }
 
 /// What the workers find out, written for all smbds as it comes. What is left in the end is written when the caches are closed.
@@ -178,7 +192,7 @@ fn work(
     to_do: &Mutex<ToDo>,
     reports: &SyncSender<Message>,
     stop: &AtomicBool,
-    fruitless: &AtomicUsize,
+    patience: &Patience,
 ) {
     let mut workers: Vec<Option<Worker<'_>>> = trees.iter().map(|_| None).collect();
     while let Some(Found { path, tree }) = next(to_do) {
@@ -188,14 +202,11 @@ fn work(
             continue;
         }
         let report = worker.get_or_insert_with(|| Worker::new(place)).scan(path);
-        if !report.is_without_verdict() {
-            fruitless.store(0, Ordering::Relaxed);
-        } else if fruitless.fetch_add(1, Ordering::Relaxed) + 1 >= HOPELESS {
-            stop.store(true, Ordering::Relaxed);
-        }
+        let has_verdict = !report.is_without_verdict();
         if reports.send(Message::Done(report)).is_err() {
             stop.store(true, Ordering::Relaxed);
         }
+        patience.heed(has_verdict, stop);
     }
 }
 
@@ -232,17 +243,6 @@ fn next(to_do: &Mutex<ToDo>) -> Option<Found> {
     }
     scan::close_connections();
     to_do.lock().ok()?.wait()
-}
-
-/// The first signal ends the scan after the files that are under way, the second one at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, Trouble> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_default(signal, stop.clone())
-            .and_then(|_| flag::register(signal, stop.clone()))
-            .map_err(|error| format!("signals cannot be caught: {}", reason(&error)))?;
-    }
-    Ok(stop)
 }
 
 fn trees<'a>(arguments: &ScanArguments, shares: &'a [Share]) -> Result<Vec<Tree<'a>>, Trouble> {
