@@ -22,7 +22,7 @@ use vscan_engine::scan;
 use vscan_engine::settings::Loaded;
 
 use crate::cli::{Cli, ScanArguments};
-use crate::output::{Out, reason, shown};
+use crate::output::{self, Out, reason, shown};
 use crate::protection::OnlyTrouble;
 use crate::results::{self, Results};
 use crate::samba::SmbConf;
@@ -260,12 +260,20 @@ fn trees<'a>(arguments: &ScanArguments, shares: &'a [Share]) -> Result<Vec<Tree<
         };
         for share in wanted {
             if share.has_macros() {
-                return Err(format!("share {} is {}: name the paths in it", share.name, shown(&share.path)));
+                let text = format!("share {} is {}: name the paths in it", share.name, shown(&share.path));
+                if arguments.all {
+                    output::complain(&format!("{text}; it is left out"));
+                    continue;
+                }
+                return Err(text);
             }
-            let path = share.path.canonicalize();
-            let path = path.map_err(|error| {
-                format!("share {}: {}: {}", share.name, shown(&share.path), reason(&error))
-            })?;
+            let path = match share.path.canonicalize() {
+                // Others can be scanned all the same. The walk will say what is wrong with this one.
+                Err(_) if arguments.all => share.path.clone(),
+                path => path.map_err(|error| {
+                    format!("share {}: {}: {}", share.name, shown(&share.path), reason(&error))
+                })?,
+            };
             paths.push((path, Some(&share.name)));
         }
     }
