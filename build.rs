@@ -44,7 +44,7 @@ fn bindings(header: &Path) -> String {
         .header(header.to_str().expect("a UTF-8 path"))
         .clang_arg("-std=c11")
         .allowlist_type(
-            "smb_request|smb_filename|files_struct|connection_struct|vfs_handle_struct|vfs_fn_pointers",
+            "smb_request|smb_filename|stat_ex|files_struct|connection_struct|vfs_handle_struct|vfs_fn_pointers",
         )
         .allowlist_var("[A-Z0-9_]+")
         .blocklist_type("__.*")

@@ -17,10 +17,23 @@ struct smb_request {
 	uint8_t rest[SIZE_SMB_REQUEST - SMB_REQUEST_SMB2REQ - POINTER_SIZE];
 };
 
+// The times are seconds and nanoseconds.
+struct stat_ex {
+	uint64_t st_ex_dev;
+	uint64_t st_ex_ino;
+	uint8_t before_size[STAT_EX_ST_EX_SIZE - STAT_EX_ST_EX_INO - 8];
+	int64_t st_ex_size;
+	uint8_t before_mtime[STAT_EX_ST_EX_MTIME - STAT_EX_ST_EX_SIZE - 8];
+	int64_t st_ex_mtime[2];
+	int64_t st_ex_ctime[2];
+	uint8_t rest[SIZE_STAT_EX - STAT_EX_ST_EX_CTIME - 16];
+};
+
 struct smb_filename {
 	char *base_name;
 	char *stream_name;
-	uint8_t before_twrp[SMB_FILENAME_TWRP - 2 * POINTER_SIZE];
+	uint8_t before_st[SMB_FILENAME_ST - 2 * POINTER_SIZE];
+	struct stat_ex st;
 	uint64_t twrp;
 	uint8_t rest[SIZE_SMB_FILENAME - SMB_FILENAME_TWRP - 8];
 };
@@ -67,7 +80,14 @@ AT(smb_request, smb2req, SMB_REQUEST_SMB2REQ);
 SIZE(smb_filename, SIZE_SMB_FILENAME);
 AT(smb_filename, base_name, SMB_FILENAME_BASE_NAME);
 AT(smb_filename, stream_name, SMB_FILENAME_STREAM_NAME);
+AT(smb_filename, st, SMB_FILENAME_ST);
 AT(smb_filename, twrp, SMB_FILENAME_TWRP);
+SIZE(stat_ex, SIZE_STAT_EX);
+AT(stat_ex, st_ex_dev, STAT_EX_ST_EX_DEV);
+AT(stat_ex, st_ex_ino, STAT_EX_ST_EX_INO);
+AT(stat_ex, st_ex_size, STAT_EX_ST_EX_SIZE);
+AT(stat_ex, st_ex_mtime, STAT_EX_ST_EX_MTIME);
+AT(stat_ex, st_ex_ctime, STAT_EX_ST_EX_CTIME);
 SIZE(files_struct, SIZE_FILES_STRUCT);
 AT(files_struct, fsp_name, FILES_STRUCT_FSP_NAME);
 SIZE(connection_struct, SIZE_CONNECTION_STRUCT);

@@ -114,11 +114,7 @@ impl Cache {
             if has_room(entries) { entries.peek(&identity.key)? } else { entries.get(&identity.key)? };
         let too_old = lifetime.is_some_and(|most| now.saturating_duration_since(entry.stored) >= most);
         let holds = !too_old && entry.is_about(identity) && entry.signatures == signatures;
-        let known = holds.then(|| entry.known());
-        if known.is_none() {
-            entries.pop(&identity.key);
-        }
-        known
+        holds.then(|| entry.known())
     }
 
     /// Whether it will be long before an entry has to leave for another.
@@ -199,7 +195,11 @@ mod tests {
             cache.lookup(&Identity { mtime: FileTime(1), ..file(7, 1000) }, SIGNATURES, None, now),
             None
         );
-        assert_eq!(cache.lookup(&file(7, 1000), SIGNATURES, None, now), None, "a change removes the entry");
+        assert_eq!(
+            cache.lookup(&file(7, 1000), SIGNATURES, None, now),
+            Some(Known::Clean),
+            "a question is no change"
+        );
     }
 
     #[test]

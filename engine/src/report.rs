@@ -19,6 +19,11 @@ pub(crate) fn decision(log: &dyn Log, place: &Place<'_>, why: &dyn Display) {
     }
 }
 
+/// A file that an earlier scan has found clean.
+pub(crate) fn known_clean(log: &dyn Log, place: &Place<'_>) {
+    decision(log, place, &"clean, as scanned earlier");
+}
+
 /// A scan that came to its end.
 pub(crate) fn scanned(log: &dyn Log, place: &Place<'_>, scanner: &str, outcome: &Outcome, took: Duration) {
     if log.wants(Level::Decision) {

@@ -52,6 +52,14 @@ pub fn before(share: &Rc<Share>, request: &OpenRequest<'_>) -> Before {
         return Before::GoOn;
     }
     let answer = request.parkable.as_ref().and_then(scans::arrived);
+    let discards = DISCARDS_CONTENT.contains(&request.create_disposition);
+    let sees_content = !discards && request.access_mask & SEES_CONTENT != 0;
+    if sees_content {
+        scans::check_signatures(share);
+        if answer.is_none() && is_known(share, request) {
+            return grant(share, &request.looked_up, Allowance::Exactly(request.looked_up));
+        }
+    }
     // As the client's user, like smbd. What cannot be looked up is smbd's to refuse; a name that only a module below
     // can resolve (a mapped character) reaches openat as a descriptor.
     let Ok(stat) = share.stat(request.name) else {
@@ -61,8 +69,7 @@ pub fn before(share: &Rc<Share>, request: &OpenRequest<'_>) -> Before {
         return Before::GoOn;
     }
     let identity = Identity::of(&stat);
-    let discards = DISCARDS_CONTENT.contains(&request.create_disposition);
-    if discards || request.access_mask & SEES_CONTENT == 0 {
+    if !sees_content {
         return grant(share, &identity, Allowance::AnyContent);
     }
     let judgement = match answer.and_then(|answer| answer.about(&identity)) {
@@ -101,9 +108,19 @@ fn gone(answer: Option<Answer>) -> Before {
     }
 }
 
+/// Whether the file that smbd has looked up is known to be clean. It spares a known file a look at its name; should another
+/// file be opened after all, or this one in another state, openat finds it without a grant.
+fn is_known(share: &Share, request: &OpenRequest<'_>) -> bool {
+    let protection = share.protection();
+    let is_known = protection.recalls_clean(&request.looked_up, || share.path_of(request.name.to_bytes()));
+    if is_known {
+        protection.count(Event::Open);
+    }
+    is_known
+}
+
 fn judge(share: &Rc<Share>, request: &OpenRequest<'_>, identity: Identity) -> Opening {
     share.protection().count(Event::Open);
-    scans::check_signatures(share);
     let path = &share.path_of(request.name.to_bytes());
     let (protection, place, context) = (share.protection(), share.place(path), share.context());
     let open = || private_file::open_by_name(share, path, &identity);

@@ -40,7 +40,18 @@ pub struct SmbRequest {
 pub struct SmbFilename {
     pub base_name: usize,
     pub stream_name: usize,
+    pub st: StatEx,
     pub twrp: usize,
+}
+
+/// Of the `stat_ex` in a `smb_filename`, counted from the beginning of that.
+#[derive(Debug)]
+pub struct StatEx {
+    pub dev: usize,
+    pub ino: usize,
+    pub size: usize,
+    pub mtime: usize,
+    pub ctime: usize,
 }
 
 /// Of `connection_struct`.
@@ -90,6 +101,13 @@ macro_rules! every_interface {
                 smb_filename: SmbFilename {
                     base_name: offset_of!(v::smb_filename, base_name),
                     stream_name: offset_of!(v::smb_filename, stream_name),
+                    st: StatEx {
+                        dev: offset_of!(v::smb_filename, st.st_ex_dev),
+                        ino: offset_of!(v::smb_filename, st.st_ex_ino),
+                        size: offset_of!(v::smb_filename, st.st_ex_size),
+                        mtime: offset_of!(v::smb_filename, st.st_ex_mtime),
+                        ctime: offset_of!(v::smb_filename, st.st_ex_ctime),
+                    },
                     twrp: offset_of!(v::smb_filename, twrp),
                 },
                 connection_struct: Connection {

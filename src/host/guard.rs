@@ -14,7 +14,9 @@ use crate::scans;
 ///
 /// errno is afterwards what it was before: smbd reads it after calls that succeeded, too.
 pub(super) fn guarded<T>(instead: impl FnOnce() -> T, work: impl FnOnce() -> T) -> T {
-    let errno = errno();
+    let errno = errno_of_thread();
+    // SAFETY: readable and writable for as long as this thread lives.
+    let before = unsafe { errno.read() };
     // What the work had changed by then stays as it is: a context too many or too few on a stack of grants, which
     // leads to a scan that was not needed, never to one that is missing.
     let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
@@ -22,7 +24,8 @@ pub(super) fn guarded<T>(instead: impl FnOnce() -> T, work: impl FnOnce() -> T) 
         let _ = catch_unwind(scans::recover_from_panic);
         instead()
     });
-    set_errno(errno);
+    // SAFETY: as above.
+    unsafe { errno.write(before) };
     result
 }
 
@@ -41,16 +44,22 @@ pub(super) fn log_panics() {
     });
 }
 
+/// Where this thread's errno is.
+fn errno_of_thread() -> *mut i32 {
+    // SAFETY: __errno_location() has no preconditions.
+    unsafe { libc::__errno_location() }
+}
+
 /// This thread's errno.
 pub(super) fn errno() -> i32 {
-    // SAFETY: __errno_location() has no preconditions and returns this thread's errno, which is always readable.
-    unsafe { *libc::__errno_location() }
+    // SAFETY: always readable.
+    unsafe { errno_of_thread().read() }
 }
 
 /// Sets this thread's errno: part of the answer of a hook that returns -1.
 pub(super) fn set_errno(value: i32) {
-    // SAFETY: as in errno(); it is always writable.
-    unsafe { *libc::__errno_location() = value };
+    // SAFETY: always writable.
+    unsafe { errno_of_thread().write(value) };
 }
 
 /// EACCES, the answer for a file that may not be opened.

@@ -154,6 +154,10 @@ impl Registry {
     /// A request waits for a scan from now on.
     pub(super) fn join(&mut self, ticket: Ticket, id: RequestId) {
         let Some(mut job) = self.jobs.remove(&ticket) else { return };
+        if job.waiters.is_empty() && matches!(job.stage, Stage::Resting(_) | Stage::Waiting(_)) {
+            // Until now nobody has waited, however long ago the file was closed.
+            job.deadline = Instant::now() + job.share.protection().settings().scan_timeout;
+        }
         if !job.waiters.contains(&id) {
             job.waiters.push(id);
         }

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use vscan_tests::clamd::Clamd;
 use vscan_tests::client::{Client, Status};
 use vscan_tests::fake::FakeDaemon;
-use vscan_tests::redis::Redis;
+use vscan_tests::redis::{PASSWORD, Redis};
 use vscan_tests::samples::{clean, eicar, plant};
 use vscan_tests::share::Share;
 use vscan_tests::smbd::Smbd;
@@ -109,4 +109,5 @@ fn a_server_that_is_gone_or_silent_costs_scans_alone() {
     assert_eq!(client.read("c.doc"), Ok(clean(3, 100)));
     assert_eq!(it.read(0, "c.doc"), Ok(clean(3, 100)));
     assert_eq!(it.lines(1).len(), 1, "{:?}", it.lines(1));
+    assert!(!it.nodes[1].log().contains(PASSWORD));
 }

@@ -73,6 +73,26 @@ fn scan_timeout_ends_the_wait_for_other_scans() {
     it.is_quiet(&quiet);
 }
 
+/// The scan of a closed file may have waited for long: whoever opens the file then has asked for it only now.
+#[test]
+fn an_open_has_all_its_time_for_the_scan_of_a_closed_file_that_waits() {
+    let it = Scanned::new("scan timeout = 4\nmax scans in flight = 1\n");
+    let (client, quiet) = it.connect();
+    let scans = it.scanner.scans();
+    it.scanner.hold();
+    client.write("first.doc", b"first").unwrap();
+    client.write("second.doc", b"second").unwrap();
+    it.scanner.wait_for_scans(scans + 1, SOON);
+    std::thread::sleep(Duration::from_secs(3));
+    let open = client.open("second.doc", Open::read());
+    open.wait_until_pending();
+    it.scanner.wait_for_scans(scans + 2, SOON);
+    std::thread::sleep(Duration::from_secs(1));
+    it.scanner.release();
+    client.close(open.wait().handle().unwrap()).wait();
+    it.is_quiet(&quiet);
+}
+
 /// A scanner whose queue of connections is full.
 fn deaf_scanner(dir: &std::path::Path) -> (UnixListener, UnixStream) {
     let socket = dir.join("deaf.sock");

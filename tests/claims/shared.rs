@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use vscan_tests::clamd::Clamd;
 use vscan_tests::client::{Client, Status};
 use vscan_tests::fake::{Conduct, FakeDaemon};
+use vscan_tests::process::Process;
 use vscan_tests::samples::{clean, eicar, plant};
 use vscan_tests::share::Share;
 use vscan_tests::smbd::Smbd;
@@ -78,7 +79,10 @@ fn results_outlive_a_kill() {
 fn only_root_can_see_the_results() {
     let it = Protected::with("");
     it.plant("a.doc", &clean(1, 100));
-    it.client().read("a.doc").unwrap();
+    let client = it.client();
+    client.read("a.doc").unwrap();
+    let has_it_open = |process: Process| process.descriptors().iter().any(|open| open.contains(CACHE));
+    assert!(has_it_open(client.server()) && !has_it_open(it.smbd.process()), "not before the fork");
     let cache = it.smbd.path(CACHE);
     let mut found = vec![cache.clone(), cache.join("results")];
     for dir in [&cache, &cache.join("results")] {
@@ -153,7 +157,7 @@ fn new_signatures_end_results_for_all() {
 
 #[test]
 fn a_touch_of_the_epoch_file_ends_results_for_all() {
-    let it = Protected::with("signature epoch file = @RIG@/epoch");
+    let it = Protected::with("");
     it.plant("a.doc", &clean(1, 100));
     for scans in [1, 2] {
         fs::write(it.smbd.path("epoch"), "").unwrap();

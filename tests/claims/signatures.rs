@@ -91,7 +91,7 @@ fn without_an_interval_nobody_asks() {
 
 #[test]
 fn a_touch_of_the_epoch_file_voids_all_results() {
-    let it = Protected::with("signature epoch file = @RIG@/epoch\nsignature check interval = 0");
+    let it = Protected::with("signature check interval = 0");
     it.plant("a.doc", &clean(1, 100));
     let client = it.client();
     client.read("a.doc").unwrap();

@@ -1,5 +1,6 @@
 use vscan_tests::client::{Open, Status};
 use vscan_tests::samples::{clean, eicar, infected_zip};
+use vscan_tests::wait::SOON;
 
 use crate::protected::Protected;
 
@@ -78,6 +79,22 @@ fn a_clean_upload_is_kept_after_a_close_that_does_not_wait() {
     assert_eq!(client.write("a.doc", &clean(1, 100)), Ok(()));
     it.wait_for_line("a.doc", "clean (scanned by clamav");
     assert_eq!(client.read("a.doc"), Ok(clean(1, 100)));
+}
+
+#[test]
+fn what_is_closed_while_a_thousand_scans_wait_is_scanned_at_its_next_open() {
+    let it = Protected::with("scan on close = yes\ninfected file action = nothing");
+    let client = it.client();
+    it.scanner.hold();
+    for number in 0..1000 {
+        client.write(&format!("{number}.doc"), &clean(number, 100)).unwrap();
+    }
+    client.write("bad.com", &eicar()).unwrap();
+    it.wait_for_line("bad.com", "1000 scans are waiting already: it is scanned at its next open");
+    it.scanner.release();
+    it.scanner.wait_for_scans(1000, SOON * 3);
+    assert_eq!(client.read("bad.com"), Err(Status::VIRUS_INFECTED));
+    assert_eq!(it.scanner.scans(), 1001);
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn the_directories_of_results_and_of_events_must_be_roots_alone() {
 
 #[test]
 fn the_list_of_trusted_content_and_the_directory_of_copies_must_be_roots() {
-    let options = "trusted files = @RIG@/trusted\nspool directory = @RIG@/copies";
+    let options = "spool directory = @RIG@/copies";
     let smbd = Smbd::with(Share::vscan(SHARE, &conf(&clamav(), options)));
     smbd.vscanctl(&["check"])
         .exits(1)

@@ -30,7 +30,7 @@ const COMMANDS: [&[&str]; 13] = [
 
 /// A share with a file in quarantine and one in its place.
 fn share_in_use() -> Protected {
-    let it = Protected::with("trusted files = @RIG@/trusted");
+    let it = Protected::with("");
     it.plant("bad.com", &eicar());
     it.plant("good.doc", &clean(1, 100));
     it.refused("bad.com").refused_with("NT_STATUS_VIRUS_INFECTED");

@@ -1,5 +1,7 @@
 //! `vscanctl explain` says what smbd does.
 
+use std::os::unix::fs::symlink;
+
 use vscan_tests::samples::{clean, eicar};
 use vscan_tests::share::Share;
 use vscan_tests::smbd::Smbd;
@@ -33,6 +35,24 @@ fn each_rule_that_decides_is_named_and_smbd_agrees() {
     it.plant("large.doc", &clean(3, 2000));
     explain(&it, "large.doc", &[]).exits(1).says(&["=>", "max file size = 1K", "refused"]).says(&["denied"]);
     it.refused("large.doc").refused_with("NT_STATUS_ACCESS_DENIED");
+}
+
+#[test]
+fn paths_are_those_that_smbd_goes_by() {
+    let options = "exclude paths = @RIG@/way/s/keep\nexclude file regexp = /way/.*[.]iso$";
+    let it = Protected::share(options, |share| share.option("path", "@RIG@/way/s"));
+    symlink("shares", it.smbd.path("way")).unwrap();
+    std::fs::create_dir(it.path("keep")).unwrap();
+    for name in ["keep/a.com", "b.iso"] {
+        it.plant(name, &eicar());
+        explain(&it, name, &[]).exits(0).says(&["allowed without a scan"]);
+        assert_eq!(it.get(name).unwrap(), eicar());
+    }
+    symlink("b.iso", it.path("link")).unwrap();
+    explain(&it, "link", &[]).exits(0).says(&["=>", "exclude file regexp"]);
+    symlink("/etc/passwd", it.path("out")).unwrap();
+    let said = explain(&it, "out", &[]).exits(2);
+    assert!(said.err.contains("/etc/passwd is in no share"), "{}", said.err);
 }
 
 #[test]

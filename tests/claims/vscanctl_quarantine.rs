@@ -76,8 +76,7 @@ fn a_file_comes_back_exactly_as_it_was() {
 
 #[test]
 fn a_file_that_is_trusted_does_not_go_back() {
-    let trusted = "trusted files = @RIG@/trusted";
-    let it = Protected::with(trusted);
+    let it = Protected::with("");
     it.plant("a.com", &eicar());
     it.refused("a.com").refused_with("NT_STATUS_VIRUS_INFECTED");
     let path = it.path("a.com").display().to_string();

@@ -3,13 +3,16 @@
 use std::fs::File;
 
 use rustix::process::Signal;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use vscan_tests::client::{Client, Open};
+
 use vscan_tests::samples::{clean, eicar};
 use vscan_tests::wait::{SOON, eventually};
 
 use crate::protected::Protected;
 
-const OPTIONS: &str = "infected file action = nothing\nsignature epoch file = @RIG@/epoch";
+const OPTIONS: &str = "infected file action = nothing";
 
 /// Plants files; their names.
 fn plant(it: &Protected, count: u64) -> Vec<String> {
@@ -48,6 +51,19 @@ fn warming_needs_shared_results() {
     let said = it.smbd.vscanctl(&["scan", "--warm", "--share", "s"]).exits(2);
     assert!(said.err.contains("see \"cache\" in vscan.conf"), "{}", said.err);
     it.smbd.vscanctl(&["scan", "--share", "s"]).exits(0).says(&["1 files", "1 clean"]);
+}
+
+#[test]
+fn warming_needs_a_cache_that_can_be_used() {
+    let it = Protected::with("");
+    plant(&it, 1);
+    let cache = it.smbd.path("vscan-cache");
+    std::fs::create_dir(&cache).unwrap();
+    std::fs::set_permissions(&cache, Permissions::from_mode(0o777)).unwrap();
+    let said = it.smbd.vscanctl(&["scan", "--warm", "--share", "s"]).exits(2);
+    assert!(said.err.contains("results of share s cannot be kept in"), "{}", said.err);
+    assert_eq!(it.scanner.scans(), 0);
+    it.smbd.vscanctl(&["scan", "--share", "s"]).exits(0).says(&["1 clean"]);
 }
 
 #[test]
@@ -187,6 +203,26 @@ fn status_counts_by_share_and_metrics_say_the_same() {
     assert_eq!(
         (&opens["samples"][0]["labels"]["share"], opens["samples"][0]["value"].as_f64()),
         (&"s".into(), Some(5.0))
+    );
+}
+
+#[test]
+fn what_cannot_be_counted_takes_no_other_number_away() {
+    let it = Protected::with(OPTIONS);
+    plant(&it, 1);
+    it.client().read("0.doc").unwrap();
+    std::fs::create_dir_all(it.smbd.path("quarantine")).unwrap();
+    for directory in ["vscan-cache", "quarantine"] {
+        std::fs::set_permissions(it.smbd.path(directory), Permissions::from_mode(0o777)).unwrap();
+    }
+    let directory = it.smbd.path("metrics");
+    std::fs::create_dir(&directory).unwrap();
+    let said = it.smbd.vscanctl(&["metrics", "--textfile", directory.to_str().unwrap()]).exits(2);
+    assert!(said.err.contains("/vscan-cache") && said.err.contains("/quarantine"), "{}", said.err);
+    let text = std::fs::read_to_string(directory.join("vscan.prom")).unwrap();
+    assert!(
+        text.contains("vscan_opens_total{share=\"s\"} 1") && text.contains("vscan_scanner_up{"),
+        "{text}"
     );
 }
 

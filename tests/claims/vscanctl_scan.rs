@@ -78,6 +78,27 @@ fn a_share_behind_a_link_is_scanned_like_any_other() {
     assert_eq!(it.scanner.scans(), 2, "smbd and vscanctl mean the same files");
 }
 
+/// What one share leaves out, another one may have scanned.
+#[test]
+fn all_shares_are_scanned_each_by_its_own_rules() {
+    let clamd = Clamd::shared();
+    let conf = |more: &str| conf(&clamav_at(&clamd.socket()), more);
+    let smbd = Smbd::new()
+        .share(Share::vscan("outer", &conf("exclude paths = inner")))
+        .share(Share::vscan("inner", &conf("")).option("path", "@RIG@/shares/outer/inner"))
+        .share(Share::vscan("away", &conf("")).option("path", "@RIG@/not-mounted"))
+        .share(Share::vscan("homes", &conf("")).option("path", "@RIG@/homes/%U"))
+        .start();
+    plant(&smbd.dir("outer").join("good.doc"), &clean(1, 100));
+    std::fs::create_dir(smbd.dir("outer").join("inner")).unwrap();
+    plant(&smbd.dir("outer").join("inner/bad.com"), &eicar());
+    let said = smbd.vscanctl(&["scan", "--all"]).exits(1).says(&["/outer/inner/bad.com: infected"]);
+    let said = said.says(&["3 files", "1 infected, 1 clean, 1 not scanned", "1 that could not be scanned"]);
+    for complaint in ["/homes/%U: name the paths in it; it is left out", "/not-mounted: No such file"] {
+        assert!(said.err.contains(complaint), "{}", said.err);
+    }
+}
+
 #[test]
 fn the_actions_are_those_of_the_settings() {
     let it = Protected::with("");

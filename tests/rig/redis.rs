@@ -9,6 +9,9 @@ use tempfile::TempDir;
 use crate::keeper::{Kept, Mounts};
 use crate::wait::{SOON, eventually};
 
+/// What it wants to hear of its clients; nobody else is to hear it.
+pub const PASSWORD: &str = "topsecret";
+
 /// A running server. It ends when this is dropped.
 pub struct Redis {
     daemon: Option<Kept>,
@@ -34,6 +37,8 @@ impl Redis {
             "0",
             "--unixsocket",
             &socket,
+            "--requirepass",
+            PASSWORD,
             "--save",
             "",
             "--dir",
@@ -59,7 +64,7 @@ impl Redis {
 
     /// As in vscan.conf.
     pub fn address(&self) -> String {
-        format!("redis+unix://{}", self.socket().display())
+        format!("redis+unix://{}?db=3&pass={PASSWORD}", self.socket().display())
     }
 
     fn socket(&self) -> PathBuf {

@@ -57,14 +57,12 @@ enum Answer {
 }
 
 pub fn run(arguments: &ExplainArguments, cli: &Cli, out: &Out) -> Result<Exit, Trouble> {
-    let path = std::path::absolute(&arguments.path)
-        .and_then(|path| path.parent().unwrap_or(Path::new("/")).canonicalize().map(|parent| (path, parent)))
-        .map(|(path, parent)| path.file_name().map_or(parent.clone(), |name| parent.join(name)))
-        .map_err(|error| format!("{}: {}", shown(&arguments.path), reason(&error)))?;
     let shares = shares::all(&SmbConf::read(cli.config.as_deref())?);
+    let failed = |error| format!("{}: {}", shown(&arguments.path), reason(&error));
+    let path = arguments.path.canonicalize().map_err(failed)?;
     let (share, root) = shares::reaching(&shares, &path, arguments.share.as_deref())?;
     let explanation = match &share.protection {
-        None => unprotected(share, &path)?,
+        None => unprotected(share, &path),
         Some(loaded) => Subject::open(share, loaded, root, &path)?.explain(arguments.scan)?,
     };
     out.answer(&explanation, |out| explanation.text(out))?;
@@ -74,15 +72,14 @@ pub fn run(arguments: &ExplainArguments, cli: &Cli, out: &Out) -> Result<Exit, T
     })
 }
 
-fn unprotected(share: &Share, path: &Path) -> Result<Explanation, Trouble> {
-    path.symlink_metadata().map_err(|error| format!("{}: {}", shown(path), reason(&error)))?;
-    Ok(Explanation {
+fn unprotected(share: &Share, path: &Path) -> Explanation {
+    Explanation {
         path: exact(path),
         share: share.name.clone(),
         steps: Vec::new(),
         answer: Answer::Allowed,
         text: format!("allowed: share {} is not protected (\"vfs objects\" has no vscan)", share.name),
-    })
+    }
 }
 
 impl Explanation {
@@ -107,6 +104,8 @@ struct Subject<'a> {
     loaded: &'a Loaded,
     root: PathBuf,
     path: PathBuf,
+    /// The path by which smbd goes, links on the way to the share included.
+    as_seen: PathBuf,
     in_share: Vec<u8>,
     file: File,
     identity: Identity,
@@ -123,9 +122,11 @@ impl<'a> Subject<'a> {
             return Err(format!("{} is not a regular file: vscan does not look at it", shown(path)));
         }
         let file = File::open(path).map_err(failed)?;
-        let in_share = path.strip_prefix(&root).unwrap_or(path).as_os_str().as_bytes().to_vec();
+        let in_share = path.strip_prefix(&root).unwrap_or(path);
+        let as_seen = share.as_seen_by_smbd(&root).join(in_share);
+        let in_share = in_share.as_os_str().as_bytes().to_vec();
         let path = path.to_owned();
-        Ok(Self { share, loaded, root, path, in_share, file, identity: Identity::of(&stat) })
+        Ok(Self { share, loaded, root, path, as_seen, in_share, file, identity: Identity::of(&stat) })
     }
 
     fn settings(&self) -> &Settings {
@@ -195,7 +196,7 @@ impl<'a> Subject<'a> {
     fn ask_the_rules(&self, steps: &mut Vec<Step>) -> Option<Plan> {
         let file_type = || mime_type(self.file.as_fd());
         let facts = Facts {
-            path: self.path.as_os_str().as_bytes(),
+            path: self.as_seen.as_os_str().as_bytes(),
             path_in_share: &self.in_share,
             size: self.identity.size,
             file_type: &file_type,
@@ -279,7 +280,7 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn place(&self) -> Place<'_> {
-        Place { path: self.subject.path.as_os_str().as_bytes(), path_in_share: &self.subject.in_share }
+        Place { path: self.subject.as_seen.as_os_str().as_bytes(), path_in_share: &self.subject.in_share }
     }
 
     /// A result of an earlier scan, if it counts.

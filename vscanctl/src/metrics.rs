@@ -13,7 +13,7 @@ use vscan_engine::counters::Snapshot;
 
 use crate::check::ScannerReport;
 use crate::cli::{Cli, MetricsArguments};
-use crate::output::{Out, reason, shown};
+use crate::output::{Out, complain, reason, shown};
 use crate::protection::OnlyTrouble;
 use crate::results::{self, Results};
 use crate::samba::SmbConf;
@@ -27,7 +27,8 @@ const FILE: &str = "vscan.prom";
 
 pub fn run(arguments: &MetricsArguments, cli: &Cli, out: &Out) -> Result<Exit, Trouble> {
     let shares = shares::all(&SmbConf::read(cli.config.as_deref())?);
-    let metrics = gather(&shares)?;
+    let (metrics, troubles) = gather(&shares);
+    troubles.iter().for_each(|trouble| complain(trouble));
     match &arguments.textfile {
         None => out.answer(&metrics.0, |_| metrics.text())?,
         Some(_) if out.is_json() => {
@@ -38,7 +39,7 @@ pub fn run(arguments: &MetricsArguments, cli: &Cli, out: &Out) -> Result<Exit, T
         Some(directory) => write(directory, &metrics.text())
             .map_err(|error| format!("{}: {}", shown(&directory.join(FILE)), reason(&error)))?,
     }
-    Ok(Exit::Good)
+    Ok(if troubles.is_empty() { Exit::Good } else { Exit::Trouble })
 }
 
 /// Whole or not at all: the collector may read at any moment. Whoever owns the directory need not be root, so no link is
@@ -59,31 +60,14 @@ fn write(directory: &Path, text: &str) -> std::io::Result<()> {
     written
 }
 
-fn gather(shares: &[Share]) -> Result<Metrics, Trouble> {
+/// All that can be told; where one thing is in trouble, the others are wanted even more.
+fn gather(shares: &[Share]) -> (Metrics, Vec<Trouble>) {
     let mut metrics = Metrics::default();
-    metrics.counters(&results::counted(shares)?);
     let wanted: Vec<&Share> = shares.iter().collect();
+    let counted = results::counted(shares).map(|counted| metrics.counters(&counted));
     metrics.scanners(&check::scanners(&wanted));
-    // Without shared results there is nothing to tell of them.
-    for Results { directory, cache } in results::of(shares, &OnlyTrouble).unwrap_or_default() {
-        let labels = [("directory", shown(&directory))];
-        let stats = cache.stats(&OnlyTrouble).map_err(|error| error.to_string())?;
-        metrics.gauge("vscan_cache_entries", "Results that are shared.", &labels, stats.entries as f64);
-        metrics.gauge(
-            "vscan_cache_entries_limit",
-            "Most results that are shared.",
-            &labels,
-            stats.limit as f64,
-        );
-        metrics.gauge(
-            "vscan_cache_bytes",
-            "Bytes of the shared results on disk.",
-            &labels,
-            stats.bytes as f64,
-        );
-    }
-    metrics.quarantines(shares)?;
-    Ok(metrics)
+    let parts = [counted, metrics.results(shares), metrics.quarantines(shares)];
+    (metrics, parts.into_iter().filter_map(Result::err).collect())
 }
 
 /// Families of metrics, each with its help before its numbers.
@@ -170,6 +154,20 @@ impl Metrics {
                 self.gauge("vscan_scanner_round_trip_seconds", help, &labels, milliseconds / 1000.0);
             }
         }
+    }
+
+    fn results(&mut self, shares: &[Share]) -> Result<(), Trouble> {
+        // Without shared results there is nothing to tell of them.
+        for Results { directory, cache } in results::of(shares, &OnlyTrouble).unwrap_or_default() {
+            let stats = cache.stats(&OnlyTrouble).map_err(|error| error.to_string())?;
+            let labels = [("directory", shown(&directory))];
+            self.gauge("vscan_cache_entries", "Results that are shared.", &labels, stats.entries as f64);
+            let help = "Most results that are shared.";
+            self.gauge("vscan_cache_entries_limit", help, &labels, stats.limit as f64);
+            let help = "Bytes of the shared results on disk.";
+            self.gauge("vscan_cache_bytes", help, &labels, stats.bytes as f64);
+        }
+        Ok(())
     }
 
     fn quarantines(&mut self, shares: &[Share]) -> Result<(), Trouble> {

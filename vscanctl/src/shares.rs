@@ -121,18 +121,29 @@ impl Share {
         Some(root)
     }
 
-    /// Its directory as smbd goes by it: without the links on the way, up to the first macro.
+    /// This root as smbd calls it: by the path in smb.conf, and not by where links on that path lead.
+    pub fn as_seen_by_smbd(&self, root: &Path) -> PathBuf {
+        let (known, _) = self.parts();
+        let rest = known.canonicalize().ok().and_then(|real| root.strip_prefix(real).ok());
+        rest.map_or_else(|| root.to_owned(), |rest| known.join(rest))
+    }
+
+    /// Its directory, where links on the way to its first macro lead.
     fn without_links(&self) -> PathBuf {
-        let configured = if self.has_macros() {
+        let (known, rest) = self.parts();
+        known.canonicalize().unwrap_or(known).join(rest)
+    }
+
+    /// Its directory up to its first macro, and from there.
+    fn parts(&self) -> (PathBuf, PathBuf) {
+        let path = if self.has_macros() {
             let text = self.path.to_string_lossy().replace("%S", &self.name).replace("%H", "/home/%U");
             PathBuf::from(text)
         } else {
             self.path.clone()
         };
-        let known: PathBuf = configured.components().take_while(|part| !is_macro(part)).collect();
-        let mut real = known.canonicalize().unwrap_or(known);
-        real.extend(configured.components().skip_while(|part| !is_macro(part)));
-        real
+        let known = path.components().take_while(|part| !is_macro(part));
+        (known.collect(), path.components().skip_while(|part| !is_macro(part)).collect())
     }
 }
 
@@ -190,6 +201,7 @@ mod tests {
         for path in ["srv/ann", "srv/%U", "srv/%S"] {
             let share = share("ann", home.join(path).to_str().unwrap());
             let (real, root) = (home.join("disk/ann/a.doc"), home.join("disk/ann"));
+            assert_eq!(share.as_seen_by_smbd(&root), home.join("srv/ann"), "{path}");
             assert_eq!(share.root_above(&real), Some(root), "{path}");
             assert_eq!(share.root_above(&home.join("tape/ann/a.doc")), None, "{path}");
         }

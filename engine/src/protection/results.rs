@@ -66,13 +66,15 @@ impl Protection {
     pub(super) fn recall(&self, identity: &Identity) -> Option<Known> {
         let now = Instant::now();
         let signatures = self.signatures(now);
-        let known = self.cache.borrow_mut().lookup(identity, signatures, self.lifetime(), now)?;
-        self.count(Event::HitOwn);
-        Some(known)
+        self.cache.borrow_mut().lookup(identity, signatures, self.lifetime(), now)
     }
 
-    /// What others know. This process remembers it.
-    pub(super) fn recall_shared(&self, place: &Place<'_>, identity: &Identity) -> Option<Known> {
+    /// What this process knows, or others do. It remembers that.
+    pub(super) fn recall_any(&self, place: &Place<'_>, identity: &Identity) -> Option<Known> {
+        if let Some(known) = self.recall(identity) {
+            self.count(Event::HitOwn);
+            return Some(known);
+        }
         let open = || openat(CWD, place.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
         let (entry, signatures) = self.ask_others(identity, open)?;
         self.learn(*identity, &entry, signatures);
@@ -208,6 +210,10 @@ impl Protection {
     pub fn begin_check(&self) -> Option<Check> {
         let interval = self.settings.signature_check_interval.filter(|_| self.settings.cache.is_some())?;
         let now = Instant::now();
+        // So most opens have it.
+        if !self.pool.is_check_due(interval, now) {
+            return None;
+        }
         if self.shared.is_some() {
             self.pool.adopt_due(interval, now, &|spec| self.heard(spec), self.log());
         }

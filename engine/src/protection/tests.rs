@@ -373,6 +373,20 @@ fn check(bench: &Bench) {
 }
 
 #[test]
+fn a_question_about_another_state_takes_nothing_away() {
+    let daemon = Daemon::saying(CLEAN);
+    let bench = Bench::new(&[&daemon], ScannerMode::First);
+    let known = identity_of(std::fs::File::open(&bench.file).unwrap().as_fd());
+    let now = Instant::now();
+    let protection = &bench.protection;
+    protection.cache.borrow_mut().learn(known, Known::Clean, protection.signatures(now), now);
+    let other = Identity { size: known.size + 1, ..known };
+    for (identity, is_clean) in [(known, true), (other, false), (Identity::default(), false), (known, true)] {
+        assert_eq!(protection.recalls_clean(&identity, Vec::new), is_clean, "{identity:?}");
+    }
+}
+
+#[test]
 fn what_others_know_of_a_files_neighbours_is_taken_along() {
     let daemon = Daemon::saying(CLEAN);
     let mut bench = Bench::new(&[&daemon], ScannerMode::First);
@@ -396,9 +410,9 @@ fn what_others_know_of_a_files_neighbours_is_taken_along() {
     let path = bench.file.as_os_str().as_bytes();
     let place = Place { path, path_in_share: path };
     let clean = Some(Known::Clean);
-    assert_eq!(protection.recall_shared(&place, &file(1001)), clean);
+    assert_eq!(protection.recall_any(&place, &file(1001)), clean);
     assert_eq!(protection.recall(&file(1002)), None, "it may have been the only one of its folder");
-    assert_eq!(protection.recall_shared(&place, &file(1003)), clean);
+    assert_eq!(protection.recall_any(&place, &file(1003)), clean);
     for (ino, known) in [(1002, true), (1023, true), (1024, false)] {
         assert_eq!(protection.recall(&file(ino)).is_some(), known, "{ino}");
     }

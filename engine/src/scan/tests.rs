@@ -156,6 +156,31 @@ fn a_full_listener_is_asked_again_until_the_connect_timeout() {
     assert!(why.contains("connect timeout"), "{why}");
 }
 
+/// Others have their turn in between, however fast the scanner takes it.
+#[test]
+fn a_file_is_never_sent_in_one_go() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // Room for all of it.
+    rustix::net::sockopt::set_socket_recv_buffer_size_force(&listener, 64 << 20).unwrap();
+    let scanner = clamav::new(Endpoint::Tcp { host: "127.0.0.1".to_owned(), port });
+    let content = vec![7; 3_000_000];
+    let object = Object::new(b"/f", content.len() as u64);
+    let now = Instant::now();
+    let mut exchange =
+        Exchange::new(&*scanner, None, file_with(&content), &object, TIMEOUTS, now + TIMEOUTS.scan, now);
+    let mut accepted = None;
+    let mut before = 0;
+    while before < content.len() as u64 {
+        assert!(matches!(exchange.advance(Instant::now(), &AsIs), Progress::Waiting(..)));
+        let stream = accepted.get_or_insert_with(|| listener.accept().unwrap().0);
+        let there = rustix::io::ioctl_fionread(stream).unwrap();
+        assert!(there - before < 300_000, "{} bytes at once", there - before);
+        before = there;
+        assert!(now.elapsed() < TIMEOUTS.scan, "{there} bytes have come");
+    }
+}
+
 #[test]
 fn streams_a_file_piece_by_piece_with_the_socket_it_has() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -90,6 +90,11 @@ impl Pool {
         })
     }
 
+    /// Whether the version of any scanner should be asked for now.
+    pub(crate) fn is_check_due(&self, interval: Duration, now: Instant) -> bool {
+        self.members().any(|member| member.health.signatures.is_due(now, interval))
+    }
+
     /// Takes over what other processes have heard, of scanners whose version should be asked for now.
     pub(crate) fn adopt_due(&self, interval: Duration, now: Instant, heard: &Heard<'_>, log: &dyn Log) {
         let is_due = |member: &&Member| member.health.signatures.is_due(now, interval);

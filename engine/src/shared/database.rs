@@ -26,6 +26,9 @@ const REMOVED_AT_ONCE: usize = 64;
 const BYTES_PER_ENTRY: u64 = 512;
 const SMALLEST_MAP: u64 = 64 << 20;
 
+/// LMDB's, on the machines that vscan is for.
+const PAGE: u64 = 4096;
+
 /// An open database.
 pub(super) struct Database {
     env: Env<WithTls>,
@@ -95,11 +98,11 @@ impl Database {
     pub(super) fn open<T>(
         directory: &Path,
         entries: u64,
-        turn: impl FnOnce() -> Option<T>,
+        turn: impl Fn() -> Option<T>,
     ) -> Result<Self, Trouble> {
         let map_size = entries.saturating_mul(BYTES_PER_ENTRY).max(SMALLEST_MAP).next_multiple_of(1 << 20);
         let env = sys::lmdb::open(directory, usize::try_from(map_size).unwrap_or(usize::MAX))?;
-        is_whole(&env, directory)?;
+        make_whole(&env, directory, &turn)?;
         // Those of processes that have died. A slot that nobody cleans up keeps old pages from being used again.
         env.clear_stale_readers()?;
         let tables = match Tables::find(&env)? {
@@ -379,21 +382,27 @@ impl Tables {
 }
 
 /// LMDB maps the file and reads up to the last page in use. One that has been cut short would be a SIGBUS.
-fn is_whole(env: &Env<WithTls>, directory: &Path) -> Result<(), Trouble> {
-    const PAGE: u64 = 4096;
-    let info = env.info();
-    let needed = (info.last_page_number as u64 + 1).saturating_mul(PAGE);
-    let file = std::fs::File::options().write(true).open(directory.join("data.mdb"));
-    let file = file.map_err(|error| Trouble::Unusable(error.to_string()))?;
-    let length = file.metadata().map_err(|error| Trouble::Unusable(error.to_string()))?.len();
+fn make_whole<T>(env: &Env<WithTls>, directory: &Path, turn: &impl Fn() -> Option<T>) -> Result<(), Trouble> {
     // The last pages of a transaction may be free by its end, and are not written then: a few may be missing.
     const MAY_BE_MISSING: u64 = 64 * PAGE;
+    let unusable = |error: std::io::Error| Trouble::Unusable(error.to_string());
+    let file = std::fs::File::options().write(true).open(directory.join("data.mdb")).map_err(unusable)?;
+    let (needed, length) = (bytes_in_use(env), file.metadata().map_err(unusable)?.len());
     if length.saturating_add(MAY_BE_MISSING) < needed {
         return Err(Trouble::Damaged(format!("it has {length} bytes instead of {needed}")));
     }
     if length < needed {
-        // If they are needed after all, they are found to be wrong, rather than not there.
-        file.set_len(needed).map_err(|error| Trouble::Unusable(error.to_string()))?;
+        // Somebody who writes lets the file grow, and what is set here would cut that off.
+        let _turn = turn().ok_or(Trouble::Busy)?;
+        let needed = bytes_in_use(env);
+        if file.metadata().map_err(unusable)?.len() < needed {
+            // If the pages are needed after all, they are found to be wrong, rather than not there.
+            file.set_len(needed).map_err(unusable)?;
+        }
     }
     Ok(())
+}
+
+fn bytes_in_use(env: &Env<WithTls>) -> u64 {
+    (env.info().last_page_number as u64 + 1).saturating_mul(PAGE)
 }

@@ -67,7 +67,7 @@ pub struct SharedCache {
 }
 
 enum State {
-    Open(Arc<Database>, Arc<Directory>),
+    Open(Database, Directory),
     /// Left alone until then.
     Closed(Instant),
     /// The same for the moment that others take to come or go, after a pause of this length.
@@ -310,19 +310,21 @@ impl SharedCache {
         privilege: Option<&dyn Privilege>,
         work: impl FnOnce(&Database, &Directory) -> Result<T, Trouble>,
     ) -> Option<T> {
-        let (database, directory) = match &*locked(&self.state) {
-            State::Open(database, directory) => (database.clone(), directory.clone()),
+        // Held all the time: LMDB must not be mapped anew while another thread looks at it.
+        let mut state = locked(&self.state);
+        let trouble = match &*state {
+            State::Open(database, directory) => match work(database, directory) {
+                Ok(done) => return Some(done),
+                Err(trouble) => trouble,
+            },
             State::Closed(_) | State::Busy(..) => return None,
         };
-        match work(&database, &directory) {
-            Ok(done) => Some(done),
-            Err(trouble) => {
-                *locked(&self.state) = State::Closed(Instant::now() + PAUSE);
-                mem::drop(database);
-                self.report(&trouble, &directory, log, privilege);
-                None
-            }
+        let closed = State::Closed(Instant::now() + PAUSE);
+        if let State::Open(database, directory) = mem::replace(&mut *state, closed) {
+            mem::drop(database);
+            self.report(&trouble, &directory, log, privilege);
         }
+        None
     }
 
     fn report(
@@ -364,7 +366,7 @@ impl SharedCache {
                 if let Some(news) = news {
                     log.line(Level::Error, &news);
                 }
-                *state = State::Open(Arc::new(database), Arc::new(directory));
+                *state = State::Open(database, directory);
                 return;
             }
             Err(Refusal::Busy) => {
@@ -401,9 +403,7 @@ impl SharedCache {
             }
         }
         let state = mem::replace(&mut *locked(&self.state), State::Closed(Instant::now() + PAUSE));
-        if let State::Open(database, directory) = state
-            && let (Ok(database), Ok(directory)) = (Arc::try_unwrap(database), Arc::try_unwrap(directory))
-        {
+        if let State::Open(database, directory) = state {
             privilege.raised(|| directory.leave(database));
         }
     }

@@ -6,18 +6,20 @@
 //!
 //! What it knows of a file is a hash: the result of each set of scanners, by the number of the set.
 
+mod line;
+
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use redis::{Client, Connection, ConnectionAddr, IntoConnectionInfo as _, RedisError};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisError};
 
 use super::filesystem::FilesystemId;
 use super::record::{Entry, Key};
 use super::{Flush, locked};
 use crate::log::{Level, Log};
 use crate::privilege::Privilege;
+use line::Line;
 
 /// For a connection, and for each answer.
 const TIMEOUT: Duration = Duration::from_millis(50);
@@ -33,14 +35,14 @@ const PREFIX: &str = "vscan:3:";
 
 /// The server, as one process knows it.
 pub(super) struct Server {
-    client: Client,
+    info: ConnectionInfo,
     address: String,
-    line: Mutex<Line>,
+    state: Mutex<State>,
 }
 
-enum Line {
+enum State {
     Closed,
-    Open(Box<Connection>),
+    Open(Box<Line>),
     /// Left alone until then.
     Down(Instant),
 }
@@ -57,21 +59,23 @@ pub(crate) fn check(address: &str) -> Result<(), String> {
             return Err("may not ask for TLS: vscan speaks plain Redis only".to_owned());
         }
     };
-    let is_number = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     // To look up a name takes as long as it takes, while a client waits.
-    is_number.then_some(()).ok_or_else(|| format!("must have a numeric address instead of the name {host}"))
+    line::numeric(host)
+        .map(drop)
+        .ok_or_else(|| format!("must have a numeric address instead of the name {host}"))
 }
 
 impl Server {
     pub(super) fn new(address: &str) -> Option<Self> {
         check(address).ok()?;
-        // Not with the password that may be in it.
-        let shown = address.rsplit_once('@').map_or(address, |(_, rest)| rest).to_owned();
-        Some(Self { client: Client::open(address).ok()?, address: shown, line: Mutex::new(Line::Closed) })
+        let info = address.into_connection_info().ok()?;
+        // Without the password that may be in it.
+        let address = info.addr().to_string();
+        Some(Self { info, address, state: Mutex::new(State::Closed) })
     }
 
     pub(super) fn get(&self, key: &Key, log: &dyn Log, privilege: &dyn Privilege) -> Option<Entry> {
-        let ask = |line: &mut Connection| {
+        let ask = |line: &mut Line| {
             redis::cmd("HGET").arg(name_of(key.filesystem, key.ino)).arg(key.scanners).query(line)
         };
         let bytes: Option<Vec<u8>> = self.with(log, privilege, ask)?;
@@ -93,7 +97,7 @@ impl Server {
 
     /// Has it forget results; None if it does not answer.
     pub(super) fn forget(&self, what: Flush<'_>, log: &dyn Log, privilege: &dyn Privilege) -> Option<()> {
-        let unlink = |line: &mut Connection, names: &[String]| match names {
+        let unlink = |line: &mut Line, names: &[String]| match names {
             [] => Ok(()),
             names => redis::cmd("UNLINK").arg(names).query(line),
         };
@@ -123,15 +127,15 @@ impl Server {
         &self,
         log: &dyn Log,
         privilege: &dyn Privilege,
-        work: impl FnOnce(&mut Connection) -> Result<T, RedisError>,
+        work: impl FnOnce(&mut Line) -> Result<T, RedisError>,
     ) -> Option<T> {
-        let mut line = locked(&self.line);
-        let was_down = match *line {
-            Line::Down(until) if Instant::now() < until => return None,
-            Line::Down(_) => true,
-            Line::Closed | Line::Open(_) => false,
+        let mut state = locked(&self.state);
+        let was_down = match *state {
+            State::Down(until) if Instant::now() < until => return None,
+            State::Down(_) => true,
+            State::Closed | State::Open(_) => false,
         };
-        match self.connected(&mut line, privilege).and_then(work) {
+        match self.connected(&mut state, privilege).and_then(work) {
             Ok(done) => {
                 if was_down {
                     log.line(Level::Notice, &format!("cache server {} is back", self.address));
@@ -147,7 +151,7 @@ impl Server {
                     );
                     log.line(Level::Error, &text);
                 }
-                *line = Line::Down(Instant::now() + PAUSE);
+                *state = State::Down(Instant::now() + PAUSE);
                 None
             }
         }
@@ -155,19 +159,16 @@ impl Server {
 
     fn connected<'a>(
         &self,
-        line: &'a mut Line,
+        state: &'a mut State,
         privilege: &dyn Privilege,
-    ) -> Result<&'a mut Connection, RedisError> {
-        if !matches!(line, Line::Open(_)) {
+    ) -> Result<&'a mut Line, RedisError> {
+        if !matches!(state, State::Open(_)) {
             // A socket may let root in alone.
-            let connection = privilege.raised(|| self.client.get_connection_with_timeout(TIMEOUT))?;
-            connection.set_read_timeout(Some(TIMEOUT))?;
-            connection.set_write_timeout(Some(TIMEOUT))?;
-            *line = Line::Open(Box::new(connection));
+            *state = State::Open(Box::new(privilege.raised(|| Line::open(&self.info, TIMEOUT))?));
         }
-        match line {
-            Line::Open(connection) => Ok(connection),
-            Line::Closed | Line::Down(_) => Err(RedisError::from((redis::ErrorKind::Io, "no connection"))),
+        match state {
+            State::Open(line) => Ok(line),
+            State::Closed | State::Down(_) => Err(RedisError::from((redis::ErrorKind::Io, "no connection"))),
         }
     }
 }
@@ -186,7 +187,31 @@ fn name_of(filesystem: FilesystemId, ino: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::super::tests::{Lines, key};
     use super::*;
+    use crate::privilege::AsIs;
+
+    #[test]
+    fn a_server_that_hangs_costs_a_moment_also_when_its_queue_is_full() {
+        let home = tempfile::tempdir().unwrap();
+        let socket = home.path().join("redis.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let log = Lines::default();
+        let began = Instant::now();
+        // The first one has the only place in the queue, and stays there.
+        let servers: Vec<_> = (0..3)
+            .map(|_| {
+                let server = Server::new(&format!("redis+unix://{}", socket.display())).unwrap();
+                assert_eq!(server.get(&key(1), &log, &AsIs), None);
+                server
+            })
+            .collect();
+        assert!(began.elapsed() < 20 * TIMEOUT, "{:?}", began.elapsed());
+        assert_eq!(log.lines().len(), servers.len(), "{:?}", log.lines());
+    }
 
     #[test]
     fn only_addresses_that_cost_no_lookup_are_taken() {

@@ -15,6 +15,12 @@ use crate::privilege::AsIs;
 #[derive(Default)]
 pub(super) struct Lines(Mutex<Vec<String>>);
 
+impl Lines {
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
 impl Log for Lines {
     fn wants(&self, _: Level) -> bool {
         true
@@ -103,7 +109,7 @@ impl Bench {
     }
 
     pub(super) fn lines(&self) -> Vec<String> {
-        self.log.0.lock().unwrap().clone()
+        self.log.lines()
     }
 }
 
@@ -407,6 +413,22 @@ fn a_file_that_was_cut_short_is_set_aside_however_its_last_user_ended() {
 }
 
 #[test]
+fn a_file_that_lacks_its_last_pages_is_not_made_longer_while_somebody_writes() {
+    let bench = full_bench();
+    let turn = File::open(bench.path("turn")).unwrap();
+    let data = bench.data();
+    let length = || data.metadata().unwrap().len();
+    let whole = length();
+    let bench = bench.kill(|bench| {
+        File::options().write(true).open(bench.data()).unwrap().set_len(whole - 4096).unwrap();
+        rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    });
+    assert_eq!((length(), bench.lines()), (whole - 4096, Vec::new()));
+    let bench = bench.kill(|_| mem::drop(turn));
+    assert_eq!((length(), bench.lines()), (whole, Vec::new()));
+}
+
+#[test]
 fn a_file_of_another_kind_is_set_aside_however_its_last_user_ended() {
     let overwrite = |bench: &Bench| fs::write(bench.data(), [0xA5; 100_000]).unwrap();
     is_begun_anew(full_bench().restart(overwrite));
@@ -540,6 +562,25 @@ fn whoever_finds_others_coming_or_going_for_long_says_so_once() {
     }
     let lines = bench.lines();
     assert!(lines.len() == 1 && lines[0].contains("coming or going"), "{lines:?}");
+}
+
+#[test]
+fn one_thread_at_a_time_uses_the_database() {
+    let bench = Bench::new(100);
+    bench.store(1, Known::Clean);
+    let (cache, log) = (&bench.cache, &bench.log);
+    let is_in_use = std::sync::atomic::AtomicBool::new(false);
+    let use_it = |_: &Database, _: &Directory| {
+        assert!(!is_in_use.swap(true, std::sync::atomic::Ordering::SeqCst), "by two");
+        std::thread::sleep(Duration::from_millis(1));
+        is_in_use.store(false, std::sync::atomic::Ordering::SeqCst);
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..20).for_each(|_| cache.with(log, use_it).unwrap()));
+        }
+    });
 }
 
 #[test]

@@ -22,7 +22,7 @@ use vscan_engine::settings::Loaded;
 use vscan_engine::sys::batch::become_batch;
 
 use crate::cli::{Cli, ScanArguments};
-use crate::output::{Out, reason, shown};
+use crate::output::{self, Out, reason, shown};
 use crate::protection::OnlyTrouble;
 use crate::results::{self, Results};
 use crate::samba::SmbConf;
@@ -66,7 +66,7 @@ pub fn run(arguments: &ScanArguments, cli: &Cli, out: &Out) -> Result<Exit, Trou
         caches => caches.unwrap_or_default(),
     };
     if arguments.warm {
-        check_that_results_are_shared(&trees)?;
+        check_that_results_are_kept(&trees, &caches)?;
     }
     let (is_over, patience) = (AtomicBool::new(false), Patience::default());
     let mut progress = Progress::new(out, arguments.verbose);
@@ -156,15 +156,21 @@ enum Message {
 }
 
 /// `--warm` promises something that only shared results can keep.
-fn check_that_results_are_shared(trees: &[Tree<'_>]) -> Result<(), Trouble> {
-    let lonely = trees.iter().find(|tree| tree.loaded.settings.shared_cache.is_none());
-    match lonely {
-        Some(tree) => Err(format!(
-            "--warm: share {} does not share its results: set \"cache = shared\" in vscan.conf",
-            tree.share.name
-        )),
-        None => Ok(()),
+fn check_that_results_are_kept(trees: &[Tree<'_>], caches: &[Results]) -> Result<(), Trouble> {
+    for Tree { share, loaded, .. } in trees {
+        let Some(limits) = &loaded.settings.shared_cache else {
+            return Err(format!(
+                "--warm: share {} does not share its results: set \"cache = shared\" in vscan.conf",
+                share.name
+            ));
+        };
+        let of_share = caches.iter().find(|results| results.directory == limits.directory);
+        if of_share.is_none_or(|results| results.cache.generation(&OnlyTrouble).is_none()) {
+            let at = shown(&limits.directory);
+            return Err(format!("--warm: the results of share {} cannot be kept in {at}", share.name));
+        }
     }
+    Ok(())
 }
 
 /// What the workers find out, written for all smbds as it comes. What is left in the end is written when the caches are closed.
@@ -201,12 +207,20 @@ fn trees<'a>(arguments: &ScanArguments, shares: &'a [Share]) -> Result<Vec<Tree<
         };
         for share in wanted {
             if share.has_macros() {
-                return Err(format!("share {} is {}: name the paths in it", share.name, shown(&share.path)));
+                let text = format!("share {} is {}: name the paths in it", share.name, shown(&share.path));
+                if arguments.all {
+                    output::complain(&format!("{text}; it is left out"));
+                    continue;
+                }
+                return Err(text);
             }
-            let path = share.path.canonicalize();
-            let path = path.map_err(|error| {
-                format!("share {}: {}: {}", share.name, shown(&share.path), reason(&error))
-            })?;
+            let path = match share.path.canonicalize() {
+                // Others can be scanned all the same. The walk will say what is wrong with this one.
+                Err(_) if arguments.all => share.path.clone(),
+                path => path.map_err(|error| {
+                    format!("share {}: {}: {}", share.name, shown(&share.path), reason(&error))
+                })?,
+            };
             paths.push((path, Some(&share.name)));
         }
     }

@@ -5,6 +5,7 @@
 
 use std::mem;
 use std::path::PathBuf;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 
@@ -40,7 +41,10 @@ impl<'a> Walk<'a> {
     /// Through all trees. Ends early when nobody listens any more.
     pub fn all(mut self) {
         for (index, tree) in self.trees.iter().enumerate() {
-            let is_new = !self.trees.iter().take(index).any(|other| tree.path.starts_with(&other.path));
+            // Through another share, other rules and other scanners count.
+            let is_in =
+                |other: &Tree<'_>| ptr::eq(other.share, tree.share) && tree.path.starts_with(&other.path);
+            let is_new = !self.trees.iter().take(index).any(is_in);
             if is_new && self.tree(index, tree.path.clone()).is_none() {
                 return;
             }
