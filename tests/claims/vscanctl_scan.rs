@@ -64,14 +64,18 @@ fn every_file_is_scanned_with_the_settings_of_its_share() {
 
 #[test]
 fn a_share_behind_a_link_is_scanned_like_any_other() {
-    let it = Protected::share("", |share| share.option("path", "@RIG@/way/s"));
+    let options = "exclude paths = @RIG@/way/s/mine";
+    let it = Protected::share(options, |share| share.option("path", "@RIG@/way/s"));
     symlink("shares", it.smbd.path("way")).unwrap();
+    std::fs::create_dir(it.path("mine")).unwrap();
+    it.plant("mine/too.com", &eicar());
     it.plant("good.doc", &clean(1, 100));
     it.plant("bad.com", &eicar());
     let by_its_link = it.smbd.path("way/s/bad.com").display().to_string();
     for what in [&["--share", "s"][..], &["--all"], &[&by_its_link]] {
         let said = it.smbd.vscanctl(&[&["scan"], what].concat()).exits(1);
-        said.says(&["/shares/s/bad.com: infected"]);
+        let said = said.says(&["/shares/s/bad.com: infected"]);
+        assert!(!said.out.contains("too.com"), "rules are about the path that smbd goes by: {}", said.out);
     }
     it.smbd.vscanctl(&["explain", &by_its_link]).exits(1).says(&["denied: NT_STATUS_VIRUS_INFECTED"]);
     it.refused("bad.com").refused_with("NT_STATUS_VIRUS_INFECTED");

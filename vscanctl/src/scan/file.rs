@@ -96,6 +96,8 @@ impl UnderWay {
 /// One thread's scans of files of one tree.
 pub struct Scans<'a> {
     tree: &'a Tree<'a>,
+    /// The share's root by the path that smbd goes by: that is what rules and records are about.
+    root_as_seen: PathBuf,
     visitor: Visitor<'a>,
     protection: Result<Protection, String>,
     heard: Rc<Heard>,
@@ -105,7 +107,8 @@ impl<'a> Scans<'a> {
     pub fn new(tree: &'a Tree<'a>) -> Self {
         let heard = Rc::new(Heard::default());
         let protection = protect(&tree.loaded, Box::new(heard.clone())).map(Protection::in_sessions);
-        Self { tree, visitor: Visitor::new(&tree.share.name, &tree.root), protection, heard }
+        let root_as_seen = tree.share.as_seen_by_smbd(&tree.root);
+        Self { tree, root_as_seen, visitor: Visitor::new(&tree.share.name, &tree.root), protection, heard }
     }
 
     /// Looks at a file, and begins its scan if that takes one.
@@ -143,9 +146,14 @@ impl<'a> Scans<'a> {
         (identity.size, self.consider(protection, path, &anchor, &identity))
     }
 
-    fn place<'b>(&self, path: &'b Path) -> Place<'b> {
-        let in_share = path.strip_prefix(&self.tree.root).unwrap_or(path);
-        Place { path: path.as_os_str().as_bytes(), path_in_share: in_share.as_os_str().as_bytes() }
+    fn as_seen_by_smbd(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.tree.root)
+            .map_or_else(|_| path.to_owned(), |in_share| self.root_as_seen.join(in_share))
+    }
+
+    fn place<'b>(&self, as_seen: &'b Path) -> Place<'b> {
+        let in_share = as_seen.strip_prefix(&self.root_as_seen).unwrap_or(as_seen);
+        Place { path: as_seen.as_os_str().as_bytes(), path_in_share: in_share.as_os_str().as_bytes() }
     }
 
     fn consider(
@@ -155,7 +163,8 @@ impl<'a> Scans<'a> {
         anchor: &OwnedFd,
         identity: &Identity,
     ) -> Looked {
-        let place = self.place(path);
+        let as_seen = self.as_seen_by_smbd(path);
+        let place = self.place(&as_seen);
         let file_type = || reopen(anchor).ok().and_then(|file| mime_type(file.as_fd()));
         Looked::Known(match protection.consider(&place, identity, &file_type) {
             Considered::Judged(judgement) => {
@@ -202,7 +211,8 @@ impl<'a> Scans<'a> {
                 }
                 Progress::Done(outcome) => outcome,
             };
-            let place = self.place(&path);
+            let as_seen = self.as_seen_by_smbd(&path);
+            let place = self.place(&as_seen);
             match protection.settle(*scan, outcome, &place, &self.visitor.context()) {
                 Settled::Again(next) => scan = next,
                 Settled::Ended(ended) => {
