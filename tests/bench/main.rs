@@ -40,7 +40,7 @@ struct Plan {
     /// Of plain and of vscan.
     uploads: usize,
     upload_mib: usize,
-    /// How often a tree is scanned that was never seen, and how many files are in it.
+    /// How often a tree is scanned that was never seen, an even number, and how many files are in it.
     trees: usize,
     tree_files: usize,
     /// How often each way to tell people has its turn, and how long that is.
@@ -56,7 +56,7 @@ impl Plan {
         slow_scan: Duration::from_secs(30),
         uploads: 40,
         upload_mib: 256,
-        trees: 3,
+        trees: 6,
         tree_files: 20_000,
         tell_rounds: 9,
         tell_turn: Duration::from_millis(300),
@@ -70,7 +70,7 @@ impl Plan {
         slow_scan: Duration::from_secs(2),
         uploads: 1,
         upload_mib: 8,
-        trees: 1,
+        trees: 2,
         tree_files: 400,
         tell_rounds: 1,
         tell_turn: Duration::from_millis(50),
